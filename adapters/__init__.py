@@ -1,0 +1,1 @@
+"""Adapting photo networks to sketches: `adapt`, distillation, canvas selection, cost."""

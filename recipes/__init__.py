@@ -1,0 +1,1 @@
+"""Trainings one can read top to bottom, their data, evaluation, report and command line."""

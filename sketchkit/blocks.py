@@ -1,0 +1,42 @@
+"""One verb for one drawing and for many: a `Sketch` is a block of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import overload
+
+import numpy as np
+
+from sketchkit.errors import ParameterError
+from sketchkit.sketch import Sketch
+from sketchkit.sketch_set import SketchSet
+
+__all__ = ["as_block", "like_input"]
+
+
+def as_block(sketches: Sketch | SketchSet | Iterable[Sketch]) -> SketchSet:
+    """The drawings as a `SketchSet`: itself, a block of one without a copy, or an iterable gathered.
+
+    Raises:
+        ParameterError: it is none of these.
+    """
+    if isinstance(sketches, SketchSet):
+        return sketches
+    if isinstance(sketches, Sketch):
+        sketch_offsets = np.array([0, len(sketches.offsets) - 1], np.int64)
+        return SketchSet(sketches.points, sketches.offsets, sketch_offsets, {}, sketches.point_columns)
+    if isinstance(sketches, Iterable):
+        return SketchSet.from_sketches(sketches)
+    raise ParameterError(f"expected a Sketch, a SketchSet or an iterable of Sketch, not {type(sketches).__name__}")
+
+
+@overload
+def like_input(given: Sketch, operation: Callable[[SketchSet], SketchSet]) -> Sketch: ...
+@overload
+def like_input(given: SketchSet, operation: Callable[[SketchSet], SketchSet]) -> SketchSet: ...
+def like_input(given: Sketch | SketchSet, operation: Callable[[SketchSet], SketchSet]) -> Sketch | SketchSet:
+    """Apply an operation on blocks; a `Sketch` comes back as a `Sketch` with its label, key and meta."""
+    result = operation(as_block(given))
+    if isinstance(given, SketchSet):
+        return result
+    return Sketch(result.points, result.stroke_offsets, given.label, given.key, given.meta, result.point_columns)

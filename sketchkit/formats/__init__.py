@@ -1,0 +1,1 @@
+"""File formats, one module each; `sketchkit.reading` finds the one that fits."""

@@ -1,0 +1,1 @@
+"""Numba kernels: arrays, offsets and scalars in, preallocated arrays out; no validation, no messages."""
