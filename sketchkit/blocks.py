@@ -7,11 +7,11 @@ from typing import overload
 
 import numpy as np
 
-from sketchkit.errors import ParameterError
+from sketchkit.errors import DataError, ParameterError
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["as_block", "like_input"]
+__all__ = ["as_block", "like_input", "require_finite"]
 
 
 def as_block(sketches: Sketch | SketchSet | Iterable[Sketch]) -> SketchSet:
@@ -33,10 +33,30 @@ def as_block(sketches: Sketch | SketchSet | Iterable[Sketch]) -> SketchSet:
 @overload
 def like_input(given: Sketch, operation: Callable[[SketchSet], SketchSet]) -> Sketch: ...
 @overload
-def like_input(given: SketchSet, operation: Callable[[SketchSet], SketchSet]) -> SketchSet: ...
-def like_input(given: Sketch | SketchSet, operation: Callable[[SketchSet], SketchSet]) -> Sketch | SketchSet:
+def like_input(given: SketchSet | Iterable[Sketch], operation: Callable[[SketchSet], SketchSet]) -> SketchSet: ...
+def like_input(
+    given: Sketch | SketchSet | Iterable[Sketch], operation: Callable[[SketchSet], SketchSet]
+) -> Sketch | SketchSet:
     """Apply an operation on blocks; a `Sketch` comes back as a `Sketch` with its label, key and meta."""
     result = operation(as_block(given))
-    if isinstance(given, SketchSet):
+    if not isinstance(given, Sketch):
         return result
     return Sketch(result.points, result.stroke_offsets, given.label, given.key, given.meta, result.point_columns)
+
+
+def require_finite(block: SketchSet) -> SketchSet:
+    """The block itself, when all its coordinates are finite.
+
+    Raises:
+        DataError: a point is NaN or infinite; the message names the first one.
+    """
+    finite = np.isfinite(block.points)
+    if finite.all():
+        return block
+    point = int(np.flatnonzero(~finite.all(axis=1))[0])
+    sketch = int(np.searchsorted(block.stroke_offsets[block.sketch_offsets], point, side="right")) - 1
+    x, y = block.points[point].tolist()
+    raise DataError(
+        f"sketch {sketch} has the point ({x}, {y}); coordinates must be finite. "
+        "SketchSet.keep_points(np.isfinite(drawings.points).all(axis=1)) drops such points"
+    )

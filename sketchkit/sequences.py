@@ -23,11 +23,7 @@ def from_stroke3(array: ArrayLike) -> Ragged:
     Raises:
         DataError: the array is not (n, 3).
     """
-    rows = np.asarray(array, np.float64)
-    if rows.size == 0:
-        rows = rows.reshape(0, 3)
-    if rows.ndim != 2 or rows.shape[1] != 3:
-        raise DataError(f"stroke-3 must be (n, 3), not {rows.shape}")
+    rows = _rows(array, 3)
     return _split(np.cumsum(rows[:, :2], axis=0), rows[:, 2] > 0.5)
 
 
@@ -37,11 +33,7 @@ def from_stroke5(array: ArrayLike, *, absolute: bool = False) -> Ragged:
     Raises:
         DataError: the array is not (n, 5).
     """
-    rows = np.asarray(array, np.float64)
-    if rows.size == 0:
-        rows = rows.reshape(0, 5)
-    if rows.ndim != 2 or rows.shape[1] != 5:
-        raise DataError(f"stroke-5 must be (n, 5), not {rows.shape}")
+    rows = _rows(array, 5)
     ended = np.flatnonzero(rows[:, 4] > 0.5)
     if len(ended):
         rows = rows[: ended[0]]
@@ -83,6 +75,18 @@ def to_stroke5(
     rows[: len(points), 2] = 1
     rows[lifted, 2], rows[lifted, 3] = 0, 1
     rows[len(points) :, 4] = 1
+    return rows
+
+
+def _rows(array: ArrayLike, width: int) -> NDArray[np.float64]:
+    try:
+        rows = np.asarray(array, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"stroke-{width} must be (n, {width}) numbers: {error}") from None
+    if rows.size == 0:
+        return np.zeros((0, width))
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise DataError(f"stroke-{width} must be (n, {width}), not {rows.shape}")
     return rows
 
 

@@ -69,7 +69,8 @@ class Sketch:
         arrays = [_stroke(stroke, index) for index, stroke in enumerate(strokes)]
         offsets = np.zeros(len(arrays) + 1, np.int64)
         offsets[1:] = np.cumsum([len(stroke) for stroke in arrays])
-        points = np.concatenate(arrays) if arrays else np.zeros((0, 2), np.float32)
+        # Transposed strokes, as in `np.array([xs, ys]).T`, would make the result column-major.
+        points = np.ascontiguousarray(np.concatenate(arrays)) if arrays else np.zeros((0, 2), np.float32)
         columns: dict[str, NDArray[Any]] = {}
         if time is not None:
             times = [np.asarray(values, np.float32) for values in time]
@@ -138,7 +139,8 @@ class Sketch:
     def fields(self) -> dict[str, Any]:
         """Label, key and meta as one flat mapping: the drawing's row in a `SketchSet`'s columns."""
         named = {"label": self.label, "key": self.key}
-        return {**{name: value for name, value in named.items() if value is not None}, **self.meta}
+        given = {name: value for name, value in named.items() if value is not None}
+        return {**given, **self.meta, **given}
 
     def to_stroke3(self) -> NDArray[np.float32]:
         """Rows `(dx, dy, pen)`, (points, 3) float32; pen 1 on the last point of a stroke, steps from the origin."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sketchkit.errors import DataError, ParameterError
+from sketchkit.ragged import offsets_of, ranges
 from sketchkit.sketch import Sketch
 
 __all__ = ["SketchSet"]
@@ -67,9 +68,9 @@ class SketchSet:
         counts = np.array([len(sketch.offsets) - 1 for sketch in drawings], np.int64)
         lengths = np.concatenate([np.diff(sketch.offsets) for sketch in drawings])
         return cls(
-            np.concatenate([sketch.points for sketch in drawings]),
-            _offsets(lengths),
-            _offsets(counts),
+            np.ascontiguousarray(np.concatenate([sketch.points for sketch in drawings])),
+            offsets_of(lengths),
+            offsets_of(counts),
             _gather_columns([sketch.fields for sketch in drawings]),
             _concat_point_columns([(sketch.point_columns, len(sketch.points)) for sketch in drawings]),
         )
@@ -90,8 +91,8 @@ class SketchSet:
         columns = {name: _concat_column([(part.columns.get(name), len(part)) for part in parts]) for name in names}
         return cls(
             np.concatenate([part.points for part in parts]),
-            _offsets(np.concatenate([np.diff(part.stroke_offsets) for part in parts])),
-            _offsets(np.concatenate([np.diff(part.sketch_offsets) for part in parts])),
+            offsets_of(np.concatenate([np.diff(part.stroke_offsets) for part in parts])),
+            offsets_of(np.concatenate([np.diff(part.sketch_offsets) for part in parts])),
             columns,
             _concat_point_columns([(part.point_columns, len(part.points)) for part in parts]),
         )
@@ -154,25 +155,34 @@ class SketchSet:
         )
 
     def keep_points(self, keep: NDArray[np.bool_]) -> SketchSet:
-        """The points where `keep` (points,) is true; strokes may become empty, none is removed."""
-        before = np.concatenate([[0], np.cumsum(keep)])
+        """The points where `keep` (points,) is true; strokes may become empty, none is removed.
+
+        Raises:
+            ParameterError: `keep` is no boolean mask of this length.
+        """
+        _require_mask(keep, len(self.points), "points")
         return SketchSet(
-            self.points[keep],
-            before[self.stroke_offsets].astype(np.int64),
+            # On (points, 2) compress is ten times as fast as indexing by a mask.
+            self.points.compress(keep, axis=0),
+            offsets_of(keep)[self.stroke_offsets],
             self.sketch_offsets,
             self.columns,
             {name: values[keep] for name, values in self.point_columns.items()},
         )
 
     def keep_strokes(self, keep: NDArray[np.bool_]) -> SketchSet:
-        """The strokes where `keep` (strokes,) is true; drawings may become empty, none is removed."""
+        """The strokes where `keep` (strokes,) is true; drawings may become empty, none is removed.
+
+        Raises:
+            ParameterError: `keep` is no boolean mask of this length.
+        """
+        _require_mask(keep, len(self.stroke_offsets) - 1, "strokes")
         lengths = np.diff(self.stroke_offsets)
-        before = np.concatenate([[0], np.cumsum(keep)])
         points = np.repeat(keep, lengths)
         return SketchSet(
-            self.points[points],
-            _offsets(lengths[keep]),
-            before[self.sketch_offsets].astype(np.int64),
+            self.points.compress(points, axis=0),
+            offsets_of(lengths[keep]),
+            offsets_of(keep)[self.sketch_offsets],
             self.columns,
             {name: values[points] for name, values in self.point_columns.items()},
         )
@@ -232,31 +242,27 @@ class SketchSet:
         )
 
     def _take(self, chosen: NDArray[np.int64]) -> SketchSet:
-        if chosen.size and (chosen.min() < 0 or chosen.max() >= len(self)):
-            raise IndexError(f"sketch {int(chosen.max())} of {len(self)}")
+        outside = chosen[(chosen < 0) | (chosen >= len(self))]
+        if outside.size:
+            raise IndexError(f"sketch {int(outside[0])} of {len(self)}")
         stroke_counts = np.diff(self.sketch_offsets)[chosen]
-        strokes = _ranges(self.sketch_offsets[chosen], stroke_counts)
+        strokes = ranges(self.sketch_offsets[chosen], stroke_counts)
         lengths = np.diff(self.stroke_offsets)[strokes]
-        points = _ranges(self.stroke_offsets[strokes], lengths)
+        points = ranges(self.stroke_offsets[strokes], lengths)
         return SketchSet(
             self.points[points],
-            _offsets(lengths),
-            _offsets(stroke_counts),
+            offsets_of(lengths),
+            offsets_of(stroke_counts),
             {name: values[chosen] for name, values in self.columns.items()},
             {name: values[points] for name, values in self.point_columns.items()},
         )
 
 
-def _offsets(lengths: NDArray[Any]) -> NDArray[np.int64]:
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
-
-
-def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`concatenate([arange(s, s + n) for s, n in zip(starts, lengths)])` without the loop."""
-    offsets = _offsets(lengths)
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+def _require_mask(keep: NDArray[np.bool_], count: int, what: str) -> None:
+    if keep.dtype != bool or keep.shape != (count,):
+        raise ParameterError(
+            f"a {keep.dtype} mask of shape {keep.shape} does not fit {count} {what}; it must be boolean"
+        )
 
 
 def _scalar(value: Any) -> Any:
@@ -272,16 +278,29 @@ def _column(values: Sequence[Any]) -> NDArray[Any]:
     """A typed array where all values share a simple type, else an object array that holds them as they are."""
     if all(isinstance(value, str) for value in values):
         return np.array(values, dtype=object)
-    if all(isinstance(value, bool) for value in values) or all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
-    ):
+    if all(isinstance(value, bool) for value in values):
+        return np.array(values)
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return _integers(values)
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
         return np.array(values)
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column
 
 
+def _integers(values: Sequence[int]) -> NDArray[Any]:
+    # numpy makes float64 of a list with a value beyond int64: a 64-bit key would change.
+    for kind in (np.int64, np.uint64):
+        limits = np.iinfo(kind)
+        if limits.min <= min(values) and max(values) <= limits.max:
+            return np.array(values, dtype=kind)
+    return np.array(values, dtype=object)
+
+
 def _concat_column(parts: Sequence[tuple[NDArray[Any] | None, int]]) -> NDArray[Any]:
+    # A set of no drawings must not decide the dtype.
+    parts = [part for part in parts if part[1]] or [part for part in parts if part[0] is not None]
     present = [values for values, _ in parts if values is not None]
     if len(present) == len(parts):
         return np.concatenate(present)
@@ -295,7 +314,7 @@ def _concat_column(parts: Sequence[tuple[NDArray[Any] | None, int]]) -> NDArray[
 def _concat_point_columns(parts: Sequence[tuple[Mapping[str, NDArray[Any]], int]]) -> dict[str, NDArray[Any]]:
     filled = [columns for columns, points in parts if points]
     if not filled:
-        return {}
+        return {name: values for columns, _ in parts for name, values in columns.items()}
     names = set(filled[0])
     if any(set(columns) != names for columns in filled):
         union = sorted(set().union(*filled))

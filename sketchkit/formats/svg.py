@@ -1,0 +1,229 @@
+"""SVG files, one drawing each, and folders of them (TU-Berlin, Sketchy, OpenMoji, QMUL).
+
+Source: https://www.w3.org/TR/SVG11/. A subpath is a stroke; `Z` appends its start point; curves become polylines within
+a tolerance. Outlines count as strokes whether they are painted with a stroke or filled. Not read: text, images, style
+sheets, clipping, dashes.
+
+    file     label and key from `data-label` and `data-key` of the root, which `write` puts there; key: the name
+    folder   every `*.svg`, `*.svgz`, `*.svg.gz` beneath it, sorted; key: its path without the suffix;
+             label: the folder it lies in, when that is not the folder itself
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from sketchkit import atomic
+from sketchkit.blocks import as_block, require_finite
+from sketchkit.errors import DataError, MissingDataError, OutputError, ParameterError
+from sketchkit.formats.registry import Format
+from sketchkit.formats.source import DAMAGED_GZIP, Problems, Source, bare_suffix, in_chunks
+from sketchkit.formats.svg_paths import flatten, join
+from sketchkit.formats.svg_tree import parse_svg, shapes_drawn
+from sketchkit.sketch import Sketch
+from sketchkit.sketch_set import SketchSet
+
+__all__ = ["FORMAT", "read_svg", "sketch_to_svg"]
+
+_SUFFIXES = (".svg", ".svgz")
+_TOLERANCE = 0.1
+
+
+def read_svg(
+    source: str | bytes | os.PathLike[str], *, tolerance: float = _TOLERANCE, group: str | None = None
+) -> Sketch:
+    """Read a drawing from an SVG file (also packed by gzip), or from SVG text.
+
+    Args:
+        source: a path; or the text itself, which starts with `<`.
+        tolerance: how far a flattened curve may lie from the true one, in the SVG's user units.
+        group: the id of an element; only what is beneath it is drawn (`group="line"`: OpenMoji's line art).
+
+    Returns:
+        The drawing in the SVG's user units; `meta["viewBox"]` is the view box as it is written there.
+
+    Raises:
+        DataError: this is no SVG, draws nothing, or something in it cannot be read.
+        MissingDataError: the file is not there.
+        ParameterError: the tolerance is not positive.
+
+    Example:
+        >>> read_svg('<svg><g transform="scale(2)"><path d="M0 0 h5 v5 z"/></g></svg>').strokes[0].tolist()
+        [[0.0, 0.0], [10.0, 0.0], [10.0, 10.0], [0.0, 0.0]]
+    """
+    if not (tolerance > 0 and math.isfinite(tolerance)):
+        raise ParameterError(f"tolerance must be a positive number of user units, not {tolerance}")
+    if isinstance(source, bytes) or (isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<")):
+        return _sketch(source.lstrip("\ufeff \t\r\n") if isinstance(source, str) else source, tolerance, group)
+    path = Path(source)
+    try:
+        return _sketch_of(path, tolerance, group)
+    except FileNotFoundError:
+        raise MissingDataError(f"{path}: there is no such file") from None
+    except (DataError, OSError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def sketch_to_svg(sketch: Sketch, *, stroke_width: float | None = None) -> str:
+    """SVG text, one path a stroke, in drawing order, on a tight view box; in the color of the text around it.
+
+    Empty strokes are left out, a stroke of one point becomes a dot (which reads back as two equal points).
+
+    Args:
+        sketch: its label and key, when there, are written as `data-label` and `data-key`.
+        stroke_width: in the drawing's own units; default 1 % of its longer side.
+
+    Raises:
+        DataError: a coordinate is not finite.
+        ParameterError: the stroke width is not positive.
+    """
+    points = require_finite(as_block(sketch)).points.astype(np.float64)
+    low, high = (points.min(axis=0), points.max(axis=0)) if len(points) else (np.zeros(2), np.zeros(2))
+    width = stroke_width if stroke_width is not None else float((high - low).max()) / 100 or 1.0
+    if not (width > 0 and math.isfinite(width)):
+        raise ParameterError(f"stroke_width must be a positive number, not {stroke_width}")
+    corner, size = low - width, high - low + 2 * width
+    named = "".join(
+        f" data-{name}={quoteattr(_legal(value))}"
+        for name, value in (("label", sketch.label), ("key", sketch.key))
+        if value is not None
+    )
+    title = "" if sketch.label is None else f"<title>{escape(_legal(sketch.label))}</title>\n"
+    # str of a float32 is the shortest text that reads back as the same float32.
+    written = sketch.points.astype(str)
+    paths = [
+        f'<path d="{_path_data(written[a:b].tolist())}"/>\n'
+        for a, b in zip(sketch.offsets[:-1], sketch.offsets[1:], strict=True)
+        if b > a
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{corner[0]:.9g} {corner[1]:.9g} {size[0]:.9g} {size[1]:.9g}"'
+        f' style="max-width:20em;max-height:20em"{named}>\n{title}'
+        f'<g fill="none" stroke="currentColor" stroke-width="{width:.9g}"'
+        f' stroke-linecap="round" stroke-linejoin="round">\n{"".join(paths)}</g>\n</svg>\n'
+    )
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """Whether this is XML with an `svg` element, or a folder with SVG files."""
+    if path.is_dir():
+        return any(map(_is_svg, path.rglob("*")))
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start.startswith(b"<") and (b"<svg" in start or bare_suffix(path) in _SUFFIXES)
+
+
+def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSet]:
+    """Read the file, or every SVG file beneath the folder, in the order of their paths."""
+    yield from in_chunks(_sketches(source.path, problems), chunk)
+
+
+def write(sketches: SketchSet, stream: BinaryIO) -> None:
+    """Write one drawing.
+
+    Raises:
+        DataError: there is not exactly one drawing, or a coordinate is not finite.
+    """
+    if len(sketches) != 1:
+        raise DataError(f"an SVG file holds one drawing, not {len(sketches)}; name a folder (a path without a suffix)")
+    stream.write(sketch_to_svg(sketches[0]).encode())
+
+
+def write_folder(sketches: SketchSet, folder: Path) -> None:
+    """Write one file a drawing, named by its key where all keys are plain relative paths, else by its number.
+
+    Raises:
+        OutputError: the folder holds SVG files already, or cannot be written.
+    """
+    if folder.is_dir() and sniff(b"", folder):
+        raise OutputError(f"{folder}: holds SVG files already; name a new folder")
+    names = [str(key) for key in sketches.columns.get("key", [])]
+    # Names that differ only in case are one file on some systems.
+    if not names or len({name.lower() for name in names}) < len(names) or not all(map(_PLAIN_NAME.fullmatch, names)):
+        names = [f"{index:06d}" for index in range(len(sketches))]
+    for name, sketch in zip(names, sketches, strict=True):
+        path = folder / f"{name}.svg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(path, sketch_to_svg(sketch))
+
+
+FORMAT = Format(
+    "svg",
+    _SUFFIXES,
+    sniff,
+    scan,
+    write,
+    write_folder,
+    columns=frozenset({"label", "key", "viewBox"}),
+)
+
+# Parts that begin with no dot, so that none leads out of the folder.
+_PLAIN_NAME = re.compile(r"[\w-][\w .+()-]*(/[\w-][\w .+()-]*)*")
+_ILLEGAL_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def _sketch(document: bytes | str, tolerance: float, group: str | None) -> Sketch:
+    root = parse_svg(document)
+    # Numbers too great or too small end as inf or NaN, and `flatten` refuses these.
+    with np.errstate(all="ignore"):
+        parts = [curves for curves in shapes_drawn(root, group) if len(curves.counts)]
+        if not parts:
+            raise DataError("draws nothing" if group is None else f"draws nothing in the group {group!r}")
+        points, offsets = flatten(join(parts), tolerance)
+    view_box = root.get("viewBox")
+    meta = {} if view_box is None else {"viewBox": view_box}
+    return Sketch(points, offsets, root.get("data-label"), root.get("data-key"), meta)
+
+
+def _sketch_of(path: Path, tolerance: float, group: str | None) -> Sketch:
+    try:
+        with Source(path).open() as stream:
+            document = stream.read()
+    except DAMAGED_GZIP as error:
+        raise DataError(f"the gzip data are damaged or cut short: {error}") from error
+    return _sketch(document, tolerance, group)
+
+
+def _sketches(path: Path, problems: Problems) -> Iterator[Sketch]:
+    folder = path if path.is_dir() else path.parent
+    files = dict(_files(path)) if path.is_dir() else {_key(path.name): path}
+    for key, file in sorted(files.items()):
+        where = str(file.relative_to(folder)) if path.is_dir() else ""
+        sketch = problems.attempt(where, _sketch_of, file, _TOLERANCE, None)
+        if sketch is not None:
+            of_folder = None if file.parent == folder else file.parent.name
+            yield replace(sketch, label=sketch.label or of_folder, key=sketch.key or key)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Key and path of the SVG files beneath a folder; of one that lies there packed too, the plain one comes last."""
+    found = (path for path in folder.rglob("*") if _is_svg(path) and path.is_file())
+    for path in sorted(found, key=lambda path: path.suffix == ".svg"):
+        yield _key(path.relative_to(folder).as_posix()), path
+
+
+def _is_svg(path: Path) -> bool:
+    return bare_suffix(path) in _SUFFIXES
+
+
+def _key(path: str) -> str:
+    return re.sub(r"\.(svg|svgz|svg\.gz)$", "", path, flags=re.IGNORECASE)
+
+
+def _legal(value: object) -> str:
+    return _ILLEGAL_IN_XML.sub("\ufffd", str(value))
+
+
+def _path_data(points: list[list[str]]) -> str:
+    (x, y), *others = points
+    if not others:
+        return f"M{x} {y}Z"
+    return f"M{x} {y}L{' '.join(f'{x} {y}' for x, y in others)}"

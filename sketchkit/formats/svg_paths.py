@@ -1,0 +1,294 @@
+"""SVG path data and basic shapes as pieces of curves, and curves as polylines.
+
+Source: https://www.w3.org/TR/SVG11/paths.html and https://www.w3.org/TR/SVG11/shapes.html. A point is a complex number
+here, x + iy: so svgpathtools gives it, and so numpy takes it fast.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sketchkit.errors import DataError
+from sketchkit.ragged import offsets_of
+
+__all__ = ["Curves", "flatten", "join", "length", "numbers", "read_path", "shape_path", "transformed"]
+
+Complex = NDArray[np.complex128]
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_FLAG = re.compile("[01]")
+_COMMAND = re.compile("[MmZzLlHhVvCcSsQqTtAa][^MmZzLlHhVvCcSsQqTtAa]*")
+_SEPARATORS = " \t\n\r\f,"
+_NUMBERS_OF = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "Z": 0, "A": 7}
+_NOT_FINITE = "has a coordinate that is not finite or beyond what float32 holds (3.4e38)"
+_MOST_POINTS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Strokes made of pieces: cubic Beziers and elliptic arcs, in order.
+
+    Args:
+        control: (pieces, 4) complex; a line is its start and its end, each twice, and so is what stands here for an
+            arc. A stroke's first piece is a point, its start, four times.
+        counts: (strokes,) int64, how many pieces a stroke has.
+        arcs: piece -> ((3,) complex: center, a, b; start angle; swept angle): center + a cos(angle) + b sin(angle).
+    """
+
+    control: Complex
+    counts: NDArray[np.int64]
+    arcs: Mapping[int, tuple[Complex, float, float]]
+
+
+def flatten(curves: Curves, tolerance: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Points (points, 2) float32 and offsets (strokes + 1,) of polylines that stay within `tolerance` of the curves.
+
+    A chord over a share h of the parameter lies within h^2 / 8 max |B''| of its curve B, so
+    sqrt(max |B''| / (8 tolerance)) equal shares are enough. For a cubic, |B''| is at most
+    6 max(|p0 - 2 p1 + p2|, |p1 - 2 p2 + p3|); for an arc, its longer half axis times the swept angle squared.
+
+    Raises:
+        DataError: a coordinate is not finite or beyond float32, or the points would be more than 4,000,000.
+    """
+    p0, p1, p2, p3 = curves.control.T
+    bend = 6 * np.maximum(np.abs(p0 - 2 * p1 + p2), np.abs(p1 - 2 * p2 + p3))
+    bend[(p0 == p1) & (p2 == p3)] = 0
+    for piece, ((_, a, b), _, swept) in curves.arcs.items():
+        bend[piece] = _longer_half_axis(a, b) * swept**2
+    shares = np.maximum(np.ceil(np.sqrt(bend / (8 * tolerance))), 1)
+    if not np.isfinite(shares).all():
+        raise DataError(_NOT_FINITE)
+    if shares.sum() > _MOST_POINTS:
+        raise DataError(f"needs {shares.sum():.3g} points at a tolerance of {tolerance:g}; a greater one would do")
+    starts = offsets_of(shares.astype(np.int64))
+    piece_of = np.repeat(np.arange(len(shares)), shares.astype(np.int64))
+    t = (np.arange(starts[-1]) - starts[piece_of] + 1) / shares[piece_of]
+    u = 1 - t
+    flat = (
+        u**3 * p0[piece_of]
+        + 3 * u * t * (u * p1[piece_of] + t * p2[piece_of])
+        + t**3 * p3[piece_of]
+    )  # fmt: skip
+    for piece, ((center, a, b), start, swept) in curves.arcs.items():
+        inside = slice(starts[piece], starts[piece + 1])
+        angle = start + t[inside] * swept
+        flat[inside] = center + a * np.cos(angle) + b * np.sin(angle)
+    flat[starts[1:] - 1] = p3
+    points = np.stack([flat.real, flat.imag], axis=1).astype(np.float32)
+    if not np.isfinite(points).all():
+        raise DataError(_NOT_FINITE)
+    return points, starts[offsets_of(curves.counts)]
+
+
+def transformed(curves: Curves, matrix: NDArray[np.float64]) -> Curves:
+    """The curves under an affine map, (2, 3): exact, also for arcs."""
+    linear, shift = matrix[:, :2], complex(*matrix[:, 2])
+    along_x, along_y = complex(*linear[:, 0]), complex(*linear[:, 1])
+
+    def vector(z: Complex) -> Complex:
+        return along_x * z.real + along_y * z.imag
+
+    moves = np.array([shift, 0, 0])
+    arcs = {piece: (vector(ellipse) + moves, start, swept) for piece, (ellipse, start, swept) in curves.arcs.items()}
+    return Curves(vector(curves.control) + shift, curves.counts, arcs)
+
+
+def join(parts: Sequence[Curves]) -> Curves:
+    """All strokes of several parts of a drawing, in order; at least one part."""
+    before = offsets_of(np.array([len(part.control) for part in parts], np.int64)).tolist()
+    arcs = {
+        first + piece: arc for first, part in zip(before[:-1], parts, strict=True) for piece, arc in part.arcs.items()
+    }
+    return Curves(
+        np.concatenate([part.control for part in parts]), np.concatenate([part.counts for part in parts]), arcs
+    )
+
+
+def read_path(data: str) -> Curves:
+    """The strokes of path data: a subpath is a stroke, and `Z` appends its start unless the pen is there already.
+
+    A subpath of nothing but a move draws nothing; `M 5 5 Z` and `M 5 5 l 0 0` are dots, two equal points.
+
+    Raises:
+        DataError: the data are not SVG path data.
+    """
+    from svgpathtools import Arc, parse_path
+
+    control: list[tuple[complex, complex, complex, complex]] = []
+    counts: list[int] = []
+    arcs: dict[int, tuple[Complex, float, float]] = {}
+    pen = 0j
+    for subpath in _subpaths(data):
+        # Without a move, a subpath begins where the one before was closed.
+        moved = subpath if subpath[0] in "Mm" else f"M {pen.real!r} {pen.imag!r} {subpath}"
+        try:
+            # The step of length zero tells where the pen is at the end, also after Z and after a mere move.
+            *segments, stop = parse_path(f"{moved} l 0 0", current_pos=pen)
+        except (ValueError, ArithmeticError, AssertionError, IndexError) as error:
+            # svgpathtools asserts, without words, that an arc does not end where it begins.
+            fault = str(error) or "an arc ends where it begins"
+            raise DataError(f"has path data that cannot be read: {fault}") from error
+        pen = stop.start
+        if not segments and subpath.rstrip(_SEPARATORS)[-1] in "Zz":
+            segments = [stop]
+        if not segments:
+            continue
+        start = segments[0].start
+        control.append((start, start, start, start))
+        for segment in segments:
+            if isinstance(segment, Arc):
+                turn, radius = segment.rot_matrix, segment.radius
+                ellipse = np.array([segment.center, turn * radius.real, turn * 1j * radius.imag], np.complex128)
+                arcs[len(control)] = (ellipse, np.radians(segment.theta), np.radians(segment.delta))
+            control.append(_cubic(segment))
+        counts.append(1 + len(segments))
+    return Curves(np.array(control, np.complex128).reshape(-1, 4), np.array(counts, np.int64), arcs)
+
+
+def shape_path(name: str, attributes: Mapping[str, str]) -> str:
+    """Path data of `path`, `line`, `polyline`, `polygon`, `circle`, `ellipse` or `rect`; empty when it draws nothing.
+
+    Raises:
+        DataError: a length or a list of points cannot be read.
+    """
+    if name == "path":
+        return attributes.get("d", "")
+    if name in ("polyline", "polygon"):
+        values = numbers(name, attributes.get("points", ""))
+        if len(values) % 2:
+            raise DataError(f"has a {name} of {len(values)} coordinates; there must be as many y as x")
+        return f"M {' '.join(values)}{' Z' if name == 'polygon' else ''}" if values else ""
+    if name == "line":
+        x1, y1, x2, y2 = (length(attributes, side) for side in ("x1", "y1", "x2", "y2"))
+        return f"M {x1!r} {y1!r} L {x2!r} {y2!r}"
+    if name == "rect":
+        return _rect_path(attributes)
+    cx, cy = length(attributes, "cx"), length(attributes, "cy")
+    rx, ry = (length(attributes, "r" if name == "circle" else side) for side in ("rx", "ry"))
+    if rx <= 0 or ry <= 0:
+        return ""
+    half = f"A {rx!r} {ry!r} 0 0 1"
+    return f"M {cx + rx!r} {cy!r} {half} {cx - rx!r} {cy!r} {half} {cx + rx!r} {cy!r} Z"
+
+
+def _rect_path(attributes: Mapping[str, str]) -> str:
+    x, y, width, height = (length(attributes, side) for side in ("x", "y", "width", "height"))
+    if width <= 0 or height <= 0:
+        return ""
+    rx = length(attributes, "rx" if _given(attributes, "rx") else "ry")
+    ry = length(attributes, "ry" if _given(attributes, "ry") else "rx")
+    rx, ry = min(max(rx, 0.0), width / 2), min(max(ry, 0.0), height / 2)
+    right, bottom = x + width, y + height
+    if not rx or not ry:
+        return f"M {x!r} {y!r} H {right!r} V {bottom!r} H {x!r} Z"
+    corner = f"A {rx!r} {ry!r} 0 0 1"
+    return (
+        f"M {x + rx!r} {y!r} H {right - rx!r} {corner} {right!r} {y + ry!r} V {bottom - ry!r} "
+        f"{corner} {right - rx!r} {bottom!r} H {x + rx!r} {corner} {x!r} {bottom - ry!r} "
+        f"V {y + ry!r} {corner} {x + rx!r} {y!r} Z"
+    )
+
+
+def _given(attributes: Mapping[str, str], name: str) -> bool:
+    return attributes.get(name, "auto").strip() != "auto"
+
+
+# CSS pixels, which are user units, in one of each: https://www.w3.org/TR/css-values-3/#absolute-lengths.
+_UNITS = {"": 1.0, "px": 1.0, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4, "pt": 96 / 72, "pc": 16.0}
+
+
+def length(attributes: Mapping[str, str], name: str) -> float:
+    """An attribute in user units; 0 when absent or `auto`.
+
+    Raises:
+        DataError: it is no number, or one in a unit that depends on the page.
+    """
+    text = attributes.get(name, "0").strip()
+    if text == "auto":
+        return 0.0
+    number = _NUMBER.match(text)
+    unit = text[number.end() :].strip() if number else ""
+    if not number or unit not in _UNITS:
+        raise DataError(f"has the length {name}={text[:20]!r}; it must be a number, or one in {', '.join(_UNITS)[2:]}")
+    return float(number.group()) * _UNITS[unit]
+
+
+def numbers(name: str, text: str) -> list[str]:
+    """The numbers in a text, as they are written there; `name` says in an error what the text is of.
+
+    Raises:
+        DataError: there is anything but numbers, spaces and commas.
+    """
+    if _NUMBER.sub("", text).strip(_SEPARATORS):
+        raise DataError(f"has a {name} with something among its numbers: {text[:40]!r}")
+    return _NUMBER.findall(text)
+
+
+def _subpaths(data: str) -> Iterator[str]:
+    """Path data cut before every move and after every close, its numbers checked, its arcs made regular."""
+    if not data.strip(_SEPARATORS):
+        return
+    if data.lstrip()[:1] not in ("M", "m"):
+        raise DataError(f"has path data that do not begin with a move (M): {data[:40]!r}")
+    pieces: list[str] = []
+    for piece in _COMMAND.findall(data):
+        if pieces and (piece[0] in "Mm" or pieces[-1][0] in "Zz"):
+            yield " ".join(pieces)
+            pieces = []
+        is_arc, wanted = piece[0] in "Aa", _NUMBERS_OF[piece[0].upper()]
+        values = list(_arc_values(piece[1:])) if is_arc else numbers("path", piece[1:])
+        if (len(values) % wanted or not values) if wanted else values:
+            raise DataError(f"has a path with {len(values)} numbers after {piece[0]}; it takes {wanted} at a time")
+        pieces.extend(_arcs(piece[0], values) if is_arc else [f"{piece[0]} {' '.join(values)}"])
+    yield " ".join(pieces)
+
+
+def _arcs(command: str, values: list[str]) -> Iterator[str]:
+    """One command an arc, its flags set apart; arcs without a radius or a way are the lines that SVG says they are."""
+    for start in range(0, len(values), 7):
+        rx, ry, rotation, large, sweep, x, y = values[start : start + 7]
+        stays = command == "a" and float(x) == 0 and float(y) == 0
+        if float(rx) == 0 or float(ry) == 0 or stays:
+            yield f"{'l' if command == 'a' else 'L'} {x} {y}"
+        else:
+            yield f"{command} {rx} {ry} {rotation} {large} {sweep} {x} {y}"
+
+
+def _arc_values(text: str) -> Iterator[str]:
+    # The two flags are one digit each and need no separator: "0 01-19,0" is 0 0 1 -19 0.
+    position = 0
+    for pattern in cycle((_NUMBER, _NUMBER, _NUMBER, _FLAG, _FLAG, _NUMBER, _NUMBER)):
+        while position < len(text) and text[position] in _SEPARATORS:
+            position += 1
+        if position == len(text):
+            return
+        match = pattern.match(text, position)
+        if match is None:
+            raise DataError(f"has something among an arc's numbers: {text[position : position + 20]!r}")
+        position = match.end()
+        yield match.group()
+
+
+def _cubic(segment: Any) -> tuple[complex, complex, complex, complex]:
+    from svgpathtools import CubicBezier, QuadraticBezier
+
+    start, end = segment.start, segment.end
+    if isinstance(segment, CubicBezier):
+        return start, segment.control1, segment.control2, end
+    if isinstance(segment, QuadraticBezier):
+        return start, start + (segment.control - start) * 2 / 3, end + (segment.control - end) * 2 / 3, end
+    return start, start, end, end
+
+
+def _longer_half_axis(a: np.complex128, b: np.complex128) -> float:
+    """The greatest singular value of the matrix whose columns are a and b."""
+    squares, difference = abs(a) ** 2 + abs(b) ** 2, abs(a) ** 2 - abs(b) ** 2
+    inner = a.real * b.real + a.imag * b.imag
+    return float(np.sqrt((squares + np.hypot(difference, 2 * inner)) / 2))

@@ -1,0 +1,72 @@
+"""Arithmetic on ragged arrays: values in a row, and offsets that say where each group starts and ends.
+
+`np.ufunc.reduceat` gives a wrong value for an empty group (the element that follows it); what is here does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["group_extents", "group_of", "group_sums", "joined", "offsets_of", "ranges", "step_lengths"]
+
+
+def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """Offsets (groups + 1,) of groups of these lengths."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`concatenate([arange(s, s + n) for s, n in zip(starts, lengths)])` without the loop."""
+    offsets = offsets_of(lengths)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+
+
+def group_of(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each element, (offsets[-1],), the group it is in."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def group_sums(values: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The sum of each group, (groups,); 0 for an empty one. NaN stays within its group."""
+    sums = np.zeros(len(offsets) - 1)
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        # The empty groups left out take no elements, so each start that stays runs up to the next one.
+        sums[filled] = np.add.reduceat(values, offsets[filled])
+    return sums
+
+
+def group_extents(
+    values: NDArray[np.float64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The least and the greatest value of each group, (groups, ...) both; 0 and 0 for an empty one."""
+    least = np.zeros((len(offsets) - 1, *values.shape[1:]))
+    greatest = np.zeros_like(least)
+    filled = np.flatnonzero(np.diff(offsets))
+    if len(filled):
+        least[filled] = np.minimum.reduceat(values, offsets[filled], axis=0)
+        greatest[filled] = np.maximum.reduceat(values, offsets[filled], axis=0)
+    return least, greatest
+
+
+def joined(offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """For each element but the last, whether the next one is in the same group."""
+    inside = np.ones(max(int(offsets[-1]) - 1, 0), bool)
+    starts = offsets[1:-1]
+    starts = starts[(starts > 0) & (starts < offsets[-1])]
+    inside[starts - 1] = False
+    return inside
+
+
+def step_lengths(points: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """For each point, (points,), the distance from the point before it in its group; 0 for the first."""
+    lengths = np.zeros(len(points))
+    if len(points) > 1:
+        steps = np.diff(points.astype(np.float64), axis=0)
+        lengths[1:] = np.where(joined(offsets), np.hypot(steps[:, 0], steps[:, 1]), 0.0)
+    return lengths

@@ -1,0 +1,145 @@
+"""Slow and obvious twins of the kernels and measures, in plain Python loops."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from sketchkit import Sketch
+
+__all__ = [
+    "cut",
+    "ink",
+    "resample",
+    "significance",
+    "simplify",
+    "straightness",
+    "truncate",
+    "turning",
+]
+
+Point = tuple[float, float]
+
+
+def points_of(stroke) -> list[Point]:
+    return [(float(x), float(y)) for x, y in stroke]
+
+
+def length(stroke: list[Point]) -> float:
+    return sum(math.dist(a, b) for a, b in pairwise(stroke))
+
+
+def distance_to_segment(p: Point, a: Point, b: Point) -> float:
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    squared = dx * dx + dy * dy
+    along = (p[0] - a[0]) * dx + (p[1] - a[1]) * dy
+    if squared == 0 or along <= 0:
+        return math.sqrt((p[0] - a[0]) ** 2 + (p[1] - a[1]) ** 2)
+    if along >= squared:
+        return math.sqrt((p[0] - b[0]) ** 2 + (p[1] - b[1]) ** 2)
+    return abs(((a[1] - p[1]) * dx - (a[0] - p[0]) * dy) / squared) * math.sqrt(squared)
+
+
+def significance(stroke: list[Point]) -> list[float]:
+    """The epsilon at which each point vanishes, by the textbook recursion."""
+    values = [math.inf] * len(stroke)
+
+    def split(first: int, last: int, most: float) -> None:
+        if last - first < 2:
+            return
+        distances = [distance_to_segment(stroke[i], stroke[first], stroke[last]) for i in range(first + 1, last)]
+        farthest = first + 1 + distances.index(max(distances))
+        values[farthest] = min(most, max(distances))
+        split(first, farthest, values[farthest])
+        split(farthest, last, values[farthest])
+
+    split(0, len(stroke) - 1, math.inf)
+    return values
+
+
+def simplify(sketch: Sketch, epsilon: float) -> list[list[Point]]:
+    strokes = [points_of(stroke) for stroke in sketch.strokes]
+    return [
+        [point for point, value in zip(stroke, significance(stroke), strict=True) if value > epsilon]
+        for stroke in strokes
+    ]
+
+
+def cut(sketch: Sketch, max_points: int) -> tuple[int, list[float]]:
+    """How many strokes stay under a budget, and the significances that do, greatest first."""
+    strokes = [points_of(stroke) for stroke in sketch.strokes]
+    if sum(len(stroke) for stroke in strokes) <= max_points:
+        return len(strokes), sorted((v for s in strokes for v in significance(s)), reverse=True)
+    while sum(min(len(stroke), 2) for stroke in strokes) > max_points:
+        filled = [index for index, stroke in enumerate(strokes) if stroke]
+        del strokes[min(filled, key=lambda index: (length(strokes[index]), -index))]
+    values = sorted((value for stroke in strokes for value in significance(stroke)), reverse=True)
+    return len(strokes), values[:max_points]
+
+
+def resample(stroke: list[Point], step: float) -> list[Point]:
+    """Walk along the stroke and set a point every `step`."""
+    if len(stroke) < 2:
+        return stroke
+    placed, target = [stroke[0]], step
+    behind, end = 0.0, length(stroke)
+    for a, b in pairwise(stroke):
+        far = math.dist(a, b)
+        while target <= behind + far and target < end - 1e-6 * step:
+            share = (target - behind) / far
+            placed.append((a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share))
+            target = len(placed) * step
+        behind += far
+    return [*placed, stroke[-1]]
+
+
+def truncate(sketch: Sketch, fraction: float) -> list[list[Point]]:
+    """Draw until the ink is used up."""
+    strokes = [points_of(stroke) for stroke in sketch.strokes]
+    left = fraction * sum(length(stroke) for stroke in strokes)
+    drawn: list[list[Point]] = []
+    for stroke in strokes:
+        if left < 0 or (left == 0 and length(stroke) > 0):
+            break
+        part = stroke[:1]
+        for a, b in pairwise(stroke):
+            far = math.dist(a, b)
+            if far > left:
+                if left > 0:
+                    part.append((a[0] + (b[0] - a[0]) * left / far, a[1] + (b[1] - a[1]) * left / far))
+                left = -1.0
+                break
+            part.append(b)
+            left -= far
+        drawn.append(part)
+    return drawn
+
+
+def diagonal(sketch: Sketch) -> float:
+    points = points_of(sketch.points)
+    if not points:
+        return 0.0
+    xs, ys = zip(*points, strict=True)
+    return math.hypot(max(xs) - min(xs), max(ys) - min(ys))
+
+
+def ink(sketch: Sketch) -> float:
+    size = diagonal(sketch)
+    return sum(length(points_of(stroke)) for stroke in sketch.strokes) / size if size else 0.0
+
+
+def straightness(sketch: Sketch) -> float:
+    strokes = [points_of(stroke) for stroke in sketch.strokes if len(stroke)]
+    drawn = sum(length(stroke) for stroke in strokes)
+    return sum(math.dist(stroke[0], stroke[-1]) for stroke in strokes) / drawn if drawn else 1.0
+
+
+def turning(sketch: Sketch) -> float:
+    total = 0.0
+    for stroke in sketch.strokes:
+        points = points_of(stroke)
+        steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(points) if a != b]
+        for (ax, ay), (bx, by) in pairwise(steps):
+            cosine = (ax * bx + ay * by) / (math.hypot(ax, ay) * math.hypot(bx, by))
+            total += math.acos(max(-1.0, min(1.0, cosine)))
+    return total
