@@ -1,0 +1,89 @@
+"""Everything about an adapted network but its weights: what `config.json` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sketchkit.adapters.probing import Output
+from sketchkit.adapters.sources import Source
+from sketchkit.canvas import Canvas
+from sketchkit.errors import ParameterError
+
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Description"]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean of ImageNet's RGB pixels in 0..1."""
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Standard deviation of ImageNet's RGB pixels in 0..1."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """How a network was adapted.
+
+    Args:
+        network: its name, or its class.
+        source: what builds the network again; None when only its owner can.
+        classifier: paths of the modules taken off.
+        output: what comes out without them.
+        channels: of the network's input, 3 or 1.
+        canvases: smallest first, of different sizes.
+        photo_size: side of the photos in pixels.
+        embedding_dim: width of the projection; None for none.
+        mean: subtracted from each channel in 0..1.
+        std: each channel is divided by it.
+        selector_points: the most points that the selector reads.
+        selector_hidden: width of the selector's state.
+
+    Raises:
+        ParameterError: a value is out of range.
+    """
+
+    network: str
+    source: Source | None
+    classifier: tuple[str, ...]
+    output: Output
+    channels: int
+    canvases: tuple[Canvas, ...]
+    photo_size: int
+    embedding_dim: int | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    selector_points: int
+    selector_hidden: int
+
+    def __post_init__(self) -> None:
+        sizes = [canvas.size for canvas in self.canvases]
+        if not sizes or len(set(sizes)) < len(sizes) or sizes != sorted(sizes):
+            raise ParameterError(f"canvases must have different sizes, at least one, smallest first, not {sizes}")
+        for name, value in (("photo_size", self.photo_size), ("embedding_dim", self.embedding_dim)):
+            if value is not None and value < 1:
+                raise ParameterError(f"{name} must be 1 or more, not {value}")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ParameterError(
+                f"mean and std need {self.channels} values, one a channel, not {self.mean}, {self.std}"
+            )
+        if min(self.std) <= 0:
+            raise ParameterError(f"std must be above 0, not {self.std}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {**asdict(self), "canvases": [canvas.to_dict() for canvas in self.canvases]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Description:
+        """The description that `to_dict` wrote, also after a trip through JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: values are missing, unknown or of another type.
+        """
+        source, output = values["source"], values["output"]
+        rebuilt = {
+            "source": None if source is None else Source(**source),
+            "output": Output(**{**output, "at": tuple(output["at"])}),
+            "canvases": tuple(Canvas.of(canvas) for canvas in values["canvases"]),
+            **{name: tuple(values[name]) for name in ("classifier", "mean", "std")},
+        }
+        return cls(**{**values, **rebuilt})

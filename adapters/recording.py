@@ -1,0 +1,150 @@
+"""One forward pass, written down: which modules were called on what, and which operations ran between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+__all__ = ["Call", "Operation", "Recording", "record", "storage_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call of a leaf module; `start` and `end` are places in the order of all events."""
+
+    path: str
+    module: nn.Module
+    start: int
+    end: int
+    source: int | None
+    result: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """An operation of torch's dispatcher; `end` is its place in the order of all events."""
+
+    name: str
+    end: int
+    source: int | None
+    result: int
+    shape: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Recording:
+    """A forward pass: its output, the leaf modules called, the operations that ran.
+
+    Tensors are known by their storage, so that views (flatten, squeeze, a token's slice) are seen through; all of
+    them are kept alive in `kept`, else a storage's address could come back.
+    """
+
+    output: Any = None
+    calls: list[Call] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    kept: list[torch.Tensor] = field(default_factory=list)
+    clock: int = 0
+
+    def tick(self) -> int:
+        """The next place in the order of events."""
+        self.clock += 1
+        return self.clock
+
+    def last_call(self, storage: int, before: int) -> Call | None:
+        """The last leaf module that gave this storage."""
+        return next((call for call in reversed(self.calls) if call.result == storage and call.end < before), None)
+
+    def last_operation(self, storage: int, before: int) -> Operation | None:
+        """The last operation that gave this storage, or a view of it."""
+        made = (op for op in reversed(self.operations) if op.result == storage and op.end < before)
+        return next(made, None)
+
+
+def storage_of(tensor: torch.Tensor) -> int:
+    """What tells a tensor's memory apart while it is alive."""
+    return tensor.untyped_storage().data_ptr()
+
+
+def record(network: nn.Module, inputs: torch.Tensor, leaf_types: tuple[type[nn.Module], ...]) -> Recording:
+    """Run a network on one input, in the mode it is in, without gradients.
+
+    Args:
+        network: hooks are set on it and taken off again.
+        inputs: its one input.
+        leaf_types: modules of these types are leaves even when they have children (a parametrized Linear has).
+    """
+    recording = Recording(kept=[inputs])
+    with torch.no_grad(), _hooks(network, recording, leaf_types), _Operations(recording):
+        recording.output = network(inputs)
+    return recording
+
+
+@contextmanager
+def _hooks(network: nn.Module, recording: Recording, leaf_types: tuple[type[nn.Module], ...]) -> Iterator[None]:
+    starts: dict[str, list[int]] = {}
+    handles = []
+    for path, module in network.named_modules():
+        if path and (isinstance(module, leaf_types) or not any(True for _ in module.children())):
+            starts[path] = []
+
+            def before(module: nn.Module, args: Any, path: str = path) -> None:
+                starts[path].append(recording.tick())
+
+            def after(module: nn.Module, args: Any, output: Any, path: str = path) -> None:
+                source, result = _tensor(args), _tensor(output)
+                recording.kept += [tensor for tensor in (source, result) if tensor is not None]
+                recording.calls.append(
+                    Call(
+                        path,
+                        module,
+                        starts[path].pop(),
+                        recording.tick(),
+                        None if source is None else storage_of(source),
+                        None if result is None else storage_of(result),
+                    )
+                )
+
+            handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate its base
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self.recording = recording
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        source = _tensor(args)
+        made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+        name = func.name().removeprefix("aten::").split(".")[0]
+        for tensor in made:
+            self.recording.operations.append(
+                Operation(
+                    name,
+                    self.recording.tick(),
+                    None if source is None else storage_of(source),
+                    storage_of(tensor),
+                    tuple(tensor.shape),
+                )
+            )
+        self.recording.kept += made
+        return output
+
+
+def _tensor(values: Any) -> torch.Tensor | None:
+    """The first tensor among arguments or results."""
+    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)), None)

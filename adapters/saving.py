@@ -1,0 +1,129 @@
+"""Adapted networks in a folder: `config.json` and the weights file that it names, by its hash.
+
+The weights are written first, under a name of their own; then `config.json` is replaced in one step. So the folder
+holds a whole model at any time, whenever a program is killed.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from sketchkit import __version__, atomic
+from sketchkit.adapters.description import Description
+from sketchkit.adapters.probing import take_off
+from sketchkit.adapters.sources import build
+from sketchkit.errors import AdaptError, MissingDataError, OutputError, ParameterError, WeightsError
+
+if TYPE_CHECKING:
+    from sketchkit.adapters.adapted_model import AdaptedModel
+
+__all__ = ["load", "save"]
+
+_CONFIG = "config.json"
+_FORMAT = 1
+
+
+def save(adapted: AdaptedModel, folder: str | os.PathLike[str]) -> None:
+    """Write an adapted network; see `AdaptedModel.save_pretrained`."""
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made: {error.strerror}; choose another folder") from error
+    states = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in adapted.state_dict().items()
+        if not name.startswith("kd_head.")
+    }
+    content = safetensors.torch.save(states)
+    digest = hashlib.sha256(content).hexdigest()
+    weights = path / f"model-{digest[:12]}.safetensors"
+    atomic.write_bytes(weights, content)
+    config = {
+        "format": _FORMAT,
+        "sketchkit": __version__,
+        "weights": {"file": weights.name, "sha256": digest},
+        "model": adapted.description.to_dict(),
+    }
+    atomic.write_text(path / _CONFIG, json.dumps(config, indent=2) + "\n")
+    for old in path.glob("model-*.safetensors"):
+        if old != weights:
+            old.unlink(missing_ok=True)
+
+
+def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> AdaptedModel:
+    """Read an adapted network; see `AdaptedModel.from_pretrained`."""
+    from sketchkit.adapters.adapted_model import AdaptedModel
+
+    path = Path(folder)
+    weights, description = _read_config(path / _CONFIG)
+    states = _read_weights(path, weights)
+    # Weights are read over all that is drawn here: a program's random numbers do not depend on a load.
+    with torch.random.fork_rng(devices=[]):
+        network = _network(description, model, path)
+        try:
+            take_off(network, description.classifier)
+            adapted = AdaptedModel(network, description)
+            adapted.load_state_dict(states, assign=True)
+        except (AdaptError, RuntimeError) as error:
+            raise WeightsError(f"{path}: the weights are not of this {description.network}: {error}") from None
+    return adapted.eval()
+
+
+def _network(description: Description, model: nn.Module | None, path: Path) -> nn.Module:
+    if model is not None:
+        return copy.deepcopy(model).cpu()
+    if description.source is None:
+        raise ParameterError(
+            f"{path} was adapted from a {description.network} that only you can build; call "
+            f"from_pretrained(folder, model=...) with a {description.network} made as before"
+        )
+    return build(description.source)
+
+
+def _read_config(path: Path) -> tuple[dict[str, Any], Description]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MissingDataError(f"{path.parent} holds no adapted model: there is no {path.name}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path}: cannot be read: {error}") from None
+    try:
+        config = json.loads(text)
+        if config["format"] != _FORMAT:
+            raise WeightsError(f"{path}: format {config['format']} is not known to sketchkit {__version__}; update it")
+        weights = {"file": Path(config["weights"]["file"]).name, "sha256": config["weights"]["sha256"]}
+        return weights, Description.from_dict(config["model"])
+    except WeightsError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not the description of an adapted model: {error!r}; save it again") from None
+
+
+def _read_weights(folder: Path, weights: dict[str, Any]) -> dict[str, torch.Tensor]:
+    path = folder / weights["file"]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: the weights cannot be read: {error.strerror}; save the model again") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != weights["sha256"]:
+        raise WeightsError(
+            f"{path}: the weights are damaged: their SHA-256 is {found}, config.json says {weights['sha256']}; save "
+            "the model again"
+        )
+    try:
+        states: dict[str, torch.Tensor] = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a safetensors file: {error}; save the model again") from None
+    return states

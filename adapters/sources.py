@@ -1,0 +1,90 @@
+"""Networks by name: our own first, then timm's when it is installed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
+
+from torch import nn
+
+from sketchkit.adapters.networks import NETWORKS, name_of
+from sketchkit.adapters.pretrained import load_pretrained
+from sketchkit.errors import MissingDependencyError, ParameterError
+
+__all__ = ["Source", "build", "by_name", "source_of"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What builds a network again, without its weights.
+
+    Args:
+        origin: `sketchkit` or `timm`.
+        name: of the network there.
+        arguments: of the function that builds it.
+    """
+
+    origin: str
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def by_name(name: str, *, pretrained: bool = False) -> tuple[nn.Module, Source]:
+    """A network of ours or of timm.
+
+    Args:
+        name: `vgg16`, `mobilenet_v2`, or a name that timm knows.
+        pretrained: with ImageNet weights, ours from installed packages, timm's from where timm has them.
+
+    Raises:
+        ParameterError: nobody knows the name.
+        WeightsError: our weights are not installed.
+        MissingDependencyError: timm is installed but does not work.
+    """
+    if name in NETWORKS:
+        network = load_pretrained(name) if pretrained else NETWORKS[name]()
+        return network, Source("sketchkit", name, {"num_classes": network.num_classes})
+    timm = _timm()
+    ours = ", ".join(NETWORKS)
+    if timm is None:
+        raise ParameterError(f"no network {name!r}; there are {ours}. With timm installed (pip install timm) its too")
+    if not timm.is_model(name):
+        near = ", ".join(difflib.get_close_matches(name, timm.list_models(), n=3)) or "see timm.list_models()"
+        raise ParameterError(f"no network {name!r}; there are {ours} and those of timm: {near}")
+    return timm.create_model(name, pretrained=pretrained), Source("timm", name)
+
+
+def build(source: Source) -> nn.Module:
+    """The network of a source, with random weights.
+
+    Raises:
+        ParameterError: nobody knows the name.
+        MissingDependencyError: it is timm's, and timm is not there or does not work.
+    """
+    if source.origin == "sketchkit":
+        if source.name not in NETWORKS:
+            raise ParameterError(f"no network {source.name!r}; there are {', '.join(NETWORKS)}")
+        return NETWORKS[source.name](**source.arguments)
+    timm = _timm()
+    if timm is None:
+        raise MissingDependencyError(f"{source.name} is a network of timm; pip install timm, or pass model=")
+    network: nn.Module = timm.create_model(source.name, pretrained=False, **source.arguments)
+    return network
+
+
+def source_of(model: nn.Module) -> Source | None:
+    """The source of a network that was given as a module: known for ours alone."""
+    known = name_of(model)
+    return None if known is None else Source("sketchkit", known[0], known[1])
+
+
+def _timm() -> Any:
+    try:
+        if find_spec("timm") is None:
+            return None
+        return importlib.import_module("timm")
+    except Exception as error:  # a torchvision of another build fails with RuntimeError
+        raise MissingDependencyError(f"timm is installed but cannot be imported: {error}") from error
