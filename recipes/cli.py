@@ -1,0 +1,133 @@
+"""The command line: one verb a recipe."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sketchkit import __version__
+from sketchkit.errors import SketchkitError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="sketchkit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Human vector sketches, and efficient photo networks that understand them.",
+)
+
+# What the system says when results cannot be written: for the user to mend, not a defect of the program.
+_WRITING_FAILED = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one line on standard error and exit code 2."""
+    try:
+        app()
+    except SketchkitError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in _WRITING_FAILED:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{os.strerror(error.errno or 0)}; choose another out=FOLDER or make room, then run again")
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on", code=130)
+
+
+@app.command()
+def fgsbir(
+    config: Annotated[str, typer.Argument(help="A YAML file, or a shipped configuration: demo, chairv2, paper.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings over the file's: data.root=ChairV2")
+    ] = None,
+) -> None:
+    """Train and evaluate fine-grained sketch-based image retrieval: teacher, direct student, V1, V2, report.
+
+    Every stage keeps checkpoints: run the same command again after a kill, and it goes on.
+    """
+    from sketchkit.recipes.config import load_config
+    from sketchkit.recipes.fgsbir import run
+    from sketchkit.recipes.report import format_table
+
+    words = overrides or []
+    settings = load_config(config, words)
+    results = run(settings, command=shlex.join(["sketchkit", "fgsbir", config, *words]))
+    typer.echo()
+    typer.echo(format_table(results))
+    for line in (results["data"]["note"], results["note"]):
+        if line:
+            typer.echo(line)
+    typer.echo(f"Report: {Path(settings.out, 'report.html').resolve()}")
+
+
+@app.command()
+def info(path: Annotated[Path, typer.Argument(help="A file or folder of drawings, in any known format.")]) -> None:
+    """Say what a file of drawings holds: counts, columns, and the measures' medians."""
+    import numpy as np
+
+    from sketchkit import measure, read
+
+    sketches = read(path)
+    typer.echo(f"{path}: {sketches!r}")
+    for name, values in measure(sketches).items():
+        finite = values[np.isfinite(values)]
+        middle = f"{np.median(finite):.4g}" if len(finite) else "-"
+        typer.echo(f"  {name:<24} median {middle}")
+
+
+@app.command()
+def search(
+    model: Annotated[
+        Path, typer.Argument(help="A folder that save_pretrained wrote, for instance runs/demo/v2/model.")
+    ],
+    photos: Annotated[Path, typer.Argument(help="A folder of photos: PNG, JPEG or SVG.")],
+    sketch: Annotated[Path, typer.Argument(help="A drawing as SVG.")],
+    top: Annotated[int, typer.Option(help="How many photos to print.", min=1)] = 5,
+) -> None:
+    """Find the photos that a drawing shows."""
+    import torch
+
+    from sketchkit.adapters import AdaptedModel
+    from sketchkit.recipes.embedding import embed_photos
+    from sketchkit.recipes.gallery import Gallery
+    from sketchkit.recipes.photos import photo_files
+    from sketchkit.sketch import Sketch
+
+    adapted = AdaptedModel.from_pretrained(model).eval()
+    drawing = Sketch.from_svg(sketch)
+    files = photo_files(photos)
+    gallery = Gallery(embed_photos(adapted, files, name="photos"), [path.name for path in files])
+    with torch.no_grad():
+        hits = gallery.search(adapted.embed_sketches(drawing), top)
+    typer.echo(f"drawn at {int(adapted.select(drawing)[0])} px")
+    for key, similarity in zip(hits.keys[0], hits.similarity[0], strict=True):
+        typer.echo(f"{similarity:7.4f}  {key}")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sketchkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _fail(message: str, *, code: int = 2) -> None:
+    typer.echo(f"sketchkit: {' '.join(message.split())}", err=True)
+    sys.exit(code)

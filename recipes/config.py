@@ -1,0 +1,303 @@
+"""Settings of a run: frozen dataclasses, filled from a YAML file and `key=value` words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sketchkit.errors import MissingDataError, ParameterError
+
+__all__ = [
+    "DataConfig",
+    "EvaluationConfig",
+    "FgsbirConfig",
+    "SelectorConfig",
+    "StudentConfig",
+    "TeacherConfig",
+    "TrainingConfig",
+    "load_config",
+    "shipped_configs",
+    "to_yaml",
+]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which paired set, and which part of it."""
+
+    name: str = "emoji"
+    """`emoji` (OpenMoji line art against Twemoji), `qmul` (ShoeV2 or ChairV2 in upstream's own layout) or `folder`."""
+    root: str | None = None
+    """The set's folder; `emoji` needs none, it comes from installed packages."""
+    split: str = "auto"
+    """What is evaluated: `test` (the official test split), `fold` (a fold of the training photos), `auto` (test when
+    the set has one, else the fold)."""
+    fold: int = 0
+    """Which fold is held out when folds are used."""
+    folds: int = 3
+    """Into how many folds the training photos are cut."""
+    max_train_photos: int | None = None
+    """Train on at most so many photos (drawn by `seed`)."""
+    max_test_photos: int | None = None
+    """Evaluate on a gallery of at most so many photos (drawn by `seed`)."""
+    max_sketches_per_photo: int | None = None
+    """Use at most so many sketches of each photo."""
+    photo_size: int = 256
+    """Side of the photos in pixels."""
+
+    def __post_init__(self) -> None:
+        _one_of("data.split", self.split, ("auto", "test", "fold"))
+        _at_least("data.folds", self.folds, 2)
+        _between("data.fold", self.fold, 0, self.folds - 1)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training: an objective, an optimizer, and what stays frozen."""
+
+    epochs: int = 10
+    """Passes over the training sketches."""
+    batch_photos: int = 40
+    """Photos a batch; each brings its sketches."""
+    learning_rate: float = 1e-3
+    """Peak of the cosine schedule (AdamW)."""
+    weight_decay: float = 1e-3
+    """AdamW's weight decay."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises."""
+    gradient_clip: float = 5.0
+    """Largest gradient norm."""
+    frozen_blocks: int = 7
+    """How many blocks of the network's `features` keep their ImageNet weights; their outputs are computed once and
+    kept on disk."""
+    objective: str = "info_nce"
+    """`info_nce` (in-batch contrastive) or `triplet` (the paper's, with one random negative)."""
+    temperature: float = 0.05
+    """Of the contrastive softmax."""
+    margin: float = 0.3
+    """Of the triplet loss."""
+    variants: int = 2
+    """How many versions of each sketch are trained on: the drawing itself and `variants - 1` jittered ones."""
+    mirror: bool = True
+    """Train on mirrored pairs too."""
+
+    def __post_init__(self) -> None:
+        _one_of("objective", self.objective, ("info_nce", "triplet"))
+        _at_least("epochs", self.epochs, 1)
+        _at_least("batch_photos", self.batch_photos, 2)
+        _at_least("variants", self.variants, 1)
+        _at_least("frozen_blocks", self.frozen_blocks, 0)
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """The full network: adapted, trained at its largest canvas, then frozen."""
+
+    network: str = "vgg16"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvas: int = 256
+    """Side of its sketches in pixels."""
+    precision: str = "auto"
+    """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(epochs=6, learning_rate=5e-4, frozen_blocks=24, variants=1, mirror=False)
+    )
+    """How it is trained."""
+
+    def __post_init__(self) -> None:
+        _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
+
+
+@dataclass(frozen=True)
+class StudentConfig:
+    """The efficient network: once trained directly, once distilled over the canvases (V1)."""
+
+    network: str = "mobilenet_v2"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    """Sides of the canvases in pixels, K of the paper's section 2."""
+    fit: str = "tight"
+    """`tight` (the drawing fills the canvas) or `keep` (the paper's setting: upstream's margins stay)."""
+    distillation: str = "similarity"
+    """`similarity` (KL of in-batch similarity softmaxes), `triplet` (the paper's: Huber over a triplet's three
+    distances), `batch` (Huber over the batch's distances) or `none`."""
+    distillation_share: float = 0.5
+    """1 - lambda of the paper: the share of the distillation loss in L_trn."""
+    distillation_weight: float = 1.0
+    """A factor on the distillation loss, to bring the two terms to like size."""
+    beta: float = 0.05
+    """Huber threshold."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How it is trained, directly and distilled alike."""
+
+    def __post_init__(self) -> None:
+        _one_of("student.fit", self.fit, ("tight", "keep"))
+        _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
+        _between("student.distillation_share", self.distillation_share, 0, 1)
+        if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
+            raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
+
+
+@dataclass(frozen=True)
+class SelectorConfig:
+    """The canvas selector (V2), trained by REINFORCE on the frozen student."""
+
+    lambda_F: float = 0.3
+    """The dial: 0 cares for accuracy alone, 1 for FLOPs alone."""
+    dial: list[float] = field(default_factory=lambda: [0.05, 0.1, 0.2, 0.5])
+    """Further values of lambda_F: a selector is trained for each, for the curve in the report."""
+    lambda_r: float = 1.0
+    """Weight of 1 / rank in the reward."""
+    lambda_Tri: float = 1.0
+    """Weight of minus the triplet loss in the reward."""
+    epochs: int = 30
+    """Passes over the training sketches."""
+    batch_sketches: int = 128
+    """Sketches a batch."""
+    learning_rate: float = 2e-3
+    """Of Adam."""
+    entropy_weight: float = 0.01
+    """Weight of the entropy bonus at the start; it fades out linearly."""
+    variants: int = 3
+    """Jittered versions of each training sketch, other than those the student was trained on."""
+
+    def __post_init__(self) -> None:
+        for value in (self.lambda_F, *self.dial):
+            _between("selector.lambda_F and selector.dial", value, 0, 1)
+        _at_least("selector.epochs", self.epochs, 1)
+        _at_least("selector.variants", self.variants, 1)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured at the end."""
+
+    timed_queries: int = 24
+    """How many test sketches are timed, one by one, on one thread."""
+    examples: int = 12
+    """Retrieved examples in the report."""
+
+
+@dataclass(frozen=True)
+class FgsbirConfig:
+    """A whole run of the paper's recipe."""
+
+    out: str = "runs/fgsbir"
+    """Folder of everything the run writes."""
+    seed: int = 0
+    """Of every random choice."""
+    note: str = ""
+    """A sentence printed with the results."""
+    accelerator: str = "auto"
+    """Lightning Fabric's: `auto`, `cpu`, `gpu`, ..."""
+    devices: str = "auto"
+    """Lightning Fabric's: how many devices."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The data set."""
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    """The teacher."""
+    student: StudentConfig = field(default_factory=StudentConfig)
+    """The direct student and V1."""
+    selector: SelectorConfig = field(default_factory=SelectorConfig)
+    """V2's selector."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    """The measurements."""
+
+
+def load_config(source: str, overrides: Sequence[str] = ()) -> FgsbirConfig:
+    """Read a configuration: a YAML file or the name of a shipped one, then `key=value` words over it.
+
+    Args:
+        source: a path, or a name out of `shipped_configs()`.
+        overrides: for instance `["data.name=qmul", "data.root=ChairV2"]`.
+
+    Raises:
+        MissingDataError: no such file, no such shipped configuration.
+        ParameterError: an unknown key (the nearest one is named), a value of another type or out of range.
+    """
+    path = _find(source)
+    for word in overrides:
+        if "=" not in word or word.startswith("="):
+            raise ParameterError(f"{word!r} is not key=value; write for instance seed=1")
+    try:
+        layers = [OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))]
+    except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
+        raise ParameterError(f"{path}: {_first_line(error)}") from None
+    for layer in layers:
+        _check_keys(FgsbirConfig, OmegaConf.to_container(layer), "", str(path))
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(FgsbirConfig), *layers)
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        raise ParameterError(f"{path}: {key or 'a setting'}: {_first_line(error)}") from None
+    assert isinstance(config, FgsbirConfig)
+    return config
+
+
+def shipped_configs() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    folder = Path(str(files("sketchkit.recipes").joinpath("configs")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def to_yaml(config: FgsbirConfig) -> str:
+    """The configuration as YAML, as it is kept beside results."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def _find(source: str) -> Path:
+    shipped = shipped_configs()
+    if source in shipped:
+        return shipped[source]
+    path = Path(source)
+    if not path.is_file():
+        raise MissingDataError(f"{source}: no such file, nor a shipped configuration ({', '.join(shipped)})")
+    return path
+
+
+def _check_keys(kind: Any, values: Any, prefix: str, path: str) -> None:
+    """Unknown keys first, with the nearest known one: OmegaConf only says that the key is not there."""
+    if not isinstance(values, dict):
+        where = prefix.rstrip(".") or "the file"
+        raise ParameterError(f"{path}: {where} must hold keys and values, not {type(values).__name__}")
+    known = {item.name: item for item in fields(kind)}
+    defaults = kind()
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(known)}"
+            raise ParameterError(f"{path}: unknown setting {prefix}{key}{hint}")
+        nested = getattr(defaults, key)
+        if is_dataclass(nested):
+            _check_keys(type(nested), value, f"{prefix}{key}.", path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ParameterError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if value < least:
+        raise ParameterError(f"{name} must be at least {least}, not {value}")
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ParameterError(f"{name} must be from {low} to {high}, not {value}")

@@ -1,0 +1,165 @@
+"""What a training reads: pictures behind the frozen layers, and the batches made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.canvas import Canvas
+from sketchkit.rasterizing import rasterize
+from sketchkit.recipes.frozen import FrozenFront, cached
+from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.photos import load_photos
+from sketchkit.recipes.run_folder import fingerprint
+from sketchkit.sketch_set import SketchSet
+from sketchkit.transforms import jitter
+
+__all__ = ["TrainingInputs", "jittered"]
+
+# Versions of a drawing, beside itself: turned, scaled and shifted by about as much as people differ.
+_JITTER = {"rotation": 8.0, "scale": 0.1, "shift": 0.02}
+
+
+def jittered(sketches: SketchSet, variant: int, seed: int) -> SketchSet:
+    """Version `variant` of each drawing; 0 is the drawing itself."""
+    return sketches if variant == 0 else jitter(sketches, seed=seed * 1000 + variant, **_JITTER)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingInputs:
+    """Everything one training reads, behind the frozen layers.
+
+    Args:
+        photos: (versions, photos, ...) float16, version 1 mirrored.
+        sketches: canvas size -> one (sketches, ...) float16 array a version; mirrored versions last.
+        photo_of_sketch: (sketches,) int64.
+        variants: unmirrored versions of each sketch.
+        targets: the teacher's embeddings of photos and sketches, when there is a teacher.
+    """
+
+    photos: list[NDArray[np.float16]]
+    sketches: dict[int, list[NDArray[np.float16]]]
+    photo_of_sketch: NDArray[np.int64]
+    variants: int
+    targets: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def compute(
+        cls,
+        front: FrozenFront,
+        pairs: PairedSet,
+        canvases: Sequence[Canvas],
+        *,
+        photo_size: int,
+        variants: int,
+        mirror: bool,
+        seed: int,
+        cache: Path,
+        name: str,
+    ) -> TrainingInputs:
+        """Run the frozen layers over photos and sketches, or open what an earlier run kept.
+
+        Args:
+            front: the frozen layers.
+            pairs: the training pairs.
+            canvases: the canvases that sketches are drawn on.
+            photo_size: side of the photos in pixels.
+            variants: versions of each sketch.
+            mirror: make mirrored versions too.
+            seed: of the jitter.
+            cache: folder of the caches.
+            name: shown on the bars.
+        """
+        mirrors = (False, True) if mirror else (False,)
+        paths = pairs.photo_paths
+        photos = [
+            cached(
+                cache,
+                fingerprint("photos", front.identity, photo_size, mirrored, [str(path) for path in paths]),
+                len(paths),
+                lambda rows, mirrored=mirrored: front(_photos(front.adapted, paths[rows], photo_size, mirrored)),
+                name=f"{name}: photos",
+            )
+            for mirrored in mirrors
+        ]
+        sketches: dict[int, list[NDArray[np.float16]]] = {canvas.size: [] for canvas in canvases}
+        for mirrored in mirrors:
+            for variant in range(variants):
+                drawn = jittered(pairs.sketches, variant, seed)
+                drawings = (drawn.points, drawn.stroke_offsets, drawn.sketch_offsets)
+                for canvas in canvases:
+                    sketches[canvas.size].append(
+                        cached(
+                            cache,
+                            fingerprint("sketches", front.identity, canvas.to_dict(), mirrored, *drawings),
+                            len(drawn),
+                            lambda rows, drawn=drawn, canvas=canvas, mirrored=mirrored: front(
+                                _rasters(front.adapted, drawn[rows], canvas, mirrored)
+                            ),
+                            name=f"{name}: sketches at {canvas.size} px",
+                            chunk=64,
+                        )
+                    )
+        return cls(photos, sketches, pairs.photo_of_sketch, variants)
+
+    def steps_per_epoch(self, batch_photos: int) -> int:
+        """How many batches a pass over the photos has; a last batch of one photo is left out."""
+        full, rest = divmod(len(self.photos[0]), batch_photos)
+        return full + (rest > 1)
+
+    def batches(self, epoch: int, *, batch_photos: int, sketches_per_photo: int, seed: int) -> Iterator[dict[str, Any]]:
+        """The batches of one epoch, the same each time it is asked for.
+
+        A photo and its sketches share the mirror flag; each sketch's version is drawn anew.
+
+        Yields:
+            `photos` (photos, ...), `sketches` {canvas: (sketches, ...)}, `owner` (sketches,) into photos, `negative`
+            (sketches,) another photo of the batch each, and the teacher's embeddings where there are any.
+        """
+        generator = np.random.default_rng([seed, epoch, 2])
+        order = generator.permutation(len(self.photos[0]))
+        by_photo = _by_owner(self.photo_of_sketch, len(order))
+        for step in range(self.steps_per_epoch(batch_photos)):
+            chosen = order[step * batch_photos : (step + 1) * batch_photos]
+            mirrored = generator.integers(0, len(self.photos), len(chosen))
+            picked = [generator.permutation(by_photo[photo])[:sketches_per_photo] for photo in chosen]
+            owner = np.repeat(np.arange(len(chosen)), [len(each) for each in picked])
+            drawn = np.concatenate(picked)
+            version = mirrored[owner] * self.variants + generator.integers(0, self.variants, len(drawn))
+            negative = (owner + generator.integers(1, len(chosen), len(drawn))) % len(chosen)
+            batch: dict[str, Any] = {
+                "photos": _gather(self.photos, mirrored, chosen),
+                "sketches": {size: _gather(arrays, version, drawn) for size, arrays in self.sketches.items()},
+                "owner": torch.from_numpy(owner),
+                "negative": torch.from_numpy(negative),
+            }
+            if self.targets:
+                batch["teacher_photos"] = self.targets["photos"][chosen]
+                batch["teacher_sketches"] = self.targets["sketches"][drawn]
+            yield batch
+
+
+def _photos(adapted: AdaptedModel, paths: Sequence[Path], size: int, mirrored: bool) -> torch.Tensor:
+    pixels = load_photos(paths, size)
+    return adapted.photo_inputs(torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1]) if mirrored else pixels))
+
+
+def _rasters(adapted: AdaptedModel, sketches: SketchSet, canvas: Canvas, mirrored: bool) -> torch.Tensor:
+    ink = rasterize(sketches, canvas)
+    return adapted.raster_inputs(torch.from_numpy(np.ascontiguousarray(ink[..., ::-1]) if mirrored else ink))
+
+
+def _by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[np.int64]]:
+    order = np.argsort(photo_of_sketch, kind="stable")
+    return np.split(order, np.searchsorted(photo_of_sketch[order], np.arange(1, photos)))
+
+
+def _gather(arrays: Sequence[NDArray[np.float16]], version: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([arrays[v][row] for v, row in zip(version, rows, strict=True)])).float()

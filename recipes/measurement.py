@@ -1,0 +1,256 @@
+"""The measurements of a run: accuracy, FLOPs and latency of each model, and what the paper's story needs."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.adapters.cost import latency
+from sketchkit.canvas import Canvas
+from sketchkit.measures import measure
+from sketchkit.recipes.datasets import DATASETS
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, reduced_precision
+from sketchkit.recipes.evaluation import accuracy, bootstrap_interval, ranks
+from sketchkit.recipes.examples import retrieved_examples
+from sketchkit.recipes.gallery import Gallery
+from sketchkit.recipes.policy import Selection
+from sketchkit.recipes.progress import progress
+from sketchkit.transforms import truncate
+
+if TYPE_CHECKING:
+    from sketchkit.recipes.fgsbir import FgsbirRun
+
+__all__ = ["measure_run"]
+
+_INK_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Evaluated:
+    """One model over the test pairs."""
+
+    photos: torch.Tensor
+    sketches: dict[int, torch.Tensor]
+    ranks: dict[int, NDArray[np.int64]]
+
+
+def measure_run(
+    this: FgsbirRun,
+    models: Mapping[str, AdaptedModel],
+    selection: Selection,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Everything the table, the report and another program's scoring need.
+
+    Args:
+        this: the run.
+        models: `teacher`, `direct` and `v1`.
+        selection: V2 and the selectors of the dial.
+
+    Returns:
+        The results (`results.json`) and the predictions (`predictions.json`).
+    """
+    test = this.pairs.test
+    largest = this.canvases[-1]
+    canvases = {"teacher": (this.teacher_canvas,), "direct": this.canvases, "v1": this.canvases}
+    evaluated = {name: _evaluate(this, name, models[name], canvases[name]) for name in canvases}
+    chosen = selection.v2.select(test.sketches)
+    v2_embeddings = _chosen(evaluated["v1"].sketches, chosen)
+    v2_ranks = ranks(v2_embeddings, evaluated["v1"].photos, test.photo_of_sketch)
+    rows = [
+        _row(this, "teacher", models["teacher"], evaluated["teacher"], this.teacher_canvas),
+        _row(this, "direct", models["direct"], evaluated["direct"], largest),
+        _row(this, "v1", models["v1"], evaluated["v1"], largest),
+        _selected_row(this, selection.v2, evaluated["v1"], v2_ranks),
+    ]
+    results = {
+        "title": "Fine-grained sketch-based image retrieval",
+        "note": this.config.note,
+        "created": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "data": _data(this),
+        "environment": _environment(),
+        "config": asdict(this.config),
+        "rows": rows,
+        "canvases": [canvas.size for canvas in this.canvases],
+        "canvas_flops": {str(canvas.size): _flops(models["v1"], canvas) for canvas in this.canvases},
+        "per_canvas": {
+            name: {
+                str(size): {"acc@1": accuracy(found, 1), "acc@10": accuracy(found, 10)}
+                for size, found in evaluated[name].ranks.items()
+            }
+            for name in ("direct", "v1")
+        },
+        "selection": _selection(this, selection, evaluated["v1"], chosen),
+        "abstraction": {name: values.tolist() for name, values in measure(test.sketches).items()}
+        | {"chosen": chosen.tolist()},
+        "ink_curve": _ink_curve(this, models["v1"], evaluated["v1"].photos),
+        "examples": retrieved_examples(
+            test, chosen, v2_embeddings, evaluated["v1"].photos, v2_ranks, this.config.evaluation.examples
+        ),
+    }
+    predictions = {
+        "photos": test.photo_keys,
+        "sketches": list(test.sketches.columns["key"]),
+        "right": test.photo_of_sketch.tolist(),
+        "ranks": {
+            **{f"{name}@{size}": found.tolist() for name in evaluated for size, found in evaluated[name].ranks.items()},
+            "v2": v2_ranks.tolist(),
+        },
+        "canvas": chosen.tolist(),
+    }
+    return results, predictions
+
+
+def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequence[Canvas]) -> _Evaluated:
+    test = this.pairs.test
+    with reduced_precision(this.config.teacher.precision if name == "teacher" else "fp32"):
+        photos = embed_photos(model, test.photo_paths, name=f"{name}: test photos")
+        sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
+    found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
+    return _Evaluated(photos, sketches, found)
+
+
+def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
+    several = len(evaluated.ranks) > 1
+    config = this.config.teacher if name == "teacher" else this.config.student
+    return {
+        "model": name,
+        "title": {"teacher": "Teacher", "direct": "Direct student", "v1": "SketchyNetV1"}[name],
+        "network": config.network,
+        "canvas": str(canvas.size),
+        "params": sum(parameter.numel() for parameter in _embedding_parameters(model)),
+        "flops": _flops(model, canvas),
+        **_accuracies(this, evaluated.ranks[canvas.size]),
+        "mean_acc@1": float(np.mean([accuracy(found, 1) for found in evaluated.ranks.values()])) if several else None,
+        "ms": _milliseconds(this, model, evaluated.photos, canvas, name),
+    }
+
+
+def _selected_row(
+    this: FgsbirRun, model: AdaptedModel, evaluated: _Evaluated, found: NDArray[np.int64]
+) -> dict[str, Any]:
+    selector_parameters = sum(parameter.numel() for parameter in model.canvas_selector.parameters())
+    return {
+        "model": "v2",
+        "title": "SketchyNetV2",
+        "network": this.config.student.network,
+        "canvas": "selected",
+        "params": sum(parameter.numel() for parameter in _embedding_parameters(model)) + selector_parameters,
+        "flops": model.cost(this.pairs.test.sketches).mean_flops,
+        **_accuracies(this, found),
+        "mean_acc@1": None,
+        "ms": _milliseconds(this, model, evaluated.photos, None, "v2"),
+    }
+
+
+def _embedding_parameters(model: AdaptedModel) -> list[torch.nn.Parameter]:
+    heads = [] if model.projection is None else list(model.projection.parameters())
+    return [*model.backbone.parameters(), *heads]
+
+
+def _accuracies(this: FgsbirRun, found: NDArray[np.int64]) -> dict[str, Any]:
+    interval = bootstrap_interval(found, this.pairs.test.photo_of_sketch)
+    return {f"acc@{top}": accuracy(found, top) for top in (1, 5, 10)} | {"acc@1_interval": list(interval)}
+
+
+def _flops(model: AdaptedModel, canvas: Canvas) -> float:
+    return float(model.cost().per_canvas[canvas.size].flops)
+
+
+def _milliseconds(
+    this: FgsbirRun, model: AdaptedModel, photos: torch.Tensor, canvas: Canvas | None, name: str
+) -> dict[str, float]:
+    """One query end to end, one thread, one drawing at a time: select (V2), rasterize, embed, search."""
+    gallery = Gallery(photos, this.pairs.test.photo_keys)
+    sketches = this.pairs.test.sketches
+    spread = np.linspace(0, len(sketches) - 1, min(this.config.evaluation.timed_queries, len(sketches))).astype(int)
+    queries = iter(progress([sketches[index] for index in [*spread[:2], *spread]], f"{name}: timing", unit="query"))
+
+    def query() -> None:
+        with torch.no_grad():
+            gallery.search(model.embed_sketches(next(queries), canvas=canvas))
+
+    measured = latency(query, repeats=len(spread), warmup=2, threads=1)
+    return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}
+
+
+def _chosen(embeddings: Mapping[int, torch.Tensor], chosen: NDArray[np.int64]) -> torch.Tensor:
+    return torch.stack([embeddings[int(size)][index] for index, size in enumerate(chosen)])
+
+
+def _selection(this: FgsbirRun, selection: Selection, v1: _Evaluated, chosen: NDArray[np.int64]) -> dict[str, Any]:
+    """V2 beside choices that know nothing, at their expected accuracy, and one that knows everything."""
+    sizes = [canvas.size for canvas in this.canvases]
+    flops = np.array([_flops(selection.v2, canvas) for canvas in this.canvases])
+    right = np.stack([v1.ranks[size] == 1 for size in sizes], axis=1)
+    counts = {str(size): int(np.sum(chosen == size)) for size in sizes}
+    mix = np.array(list(counts.values())) / len(chosen)
+    smallest_right = np.where(right.any(axis=1), right.argmax(axis=1), 0)
+    own = selection.v2.cost(this.pairs.test.sketches).selector
+    return {
+        "counts": counts,
+        "selector_params": own.params,
+        "selector_flops": own.flops,
+        "random_same_mix": {"acc@1": float(right.mean(axis=0) @ mix), "flops": float(flops @ mix)},
+        "random_uniform": {"acc@1": float(right.mean()), "flops": float(flops.mean())},
+        "oracle": {"acc@1": float(right.any(axis=1).mean()), "flops": float(flops[smallest_right].mean())},
+        "dial": [_dial_point(this, selection, v1, lambda_F) for lambda_F in sorted(selection.dial)],
+    }
+
+
+def _dial_point(this: FgsbirRun, selection: Selection, v1: _Evaluated, lambda_F: float) -> dict[str, Any]:
+    chosen = selection.select(this.pairs.test.sketches, lambda_F)
+    found = np.array([v1.ranks[int(size)][index] for index, size in enumerate(chosen)])
+    own = selection.v2.cost(this.pairs.test.sketches).selector.flops
+    passes = np.mean([_flops(selection.v2, Canvas(int(size), fit=this.config.student.fit)) for size in chosen])
+    return {
+        "lambda_F": lambda_F,
+        "acc@1": accuracy(found, 1),
+        "flops": float(passes) + own,
+        "counts": {str(canvas.size): int(np.sum(chosen == canvas.size)) for canvas in this.canvases},
+    }
+
+
+def _ink_curve(this: FgsbirRun, v1: AdaptedModel, photos: torch.Tensor) -> dict[str, Any]:
+    """Retrieval from the first part of each drawing, at 128 px or the next canvas there is, where a pass is cheap."""
+    test = this.pairs.test
+    canvas = next((canvas for canvas in this.canvases if canvas.size >= 128), this.canvases[-1])
+    curve: dict[str, list[float]] = {"acc@1": [], "acc@10": [], "mean_rank": []}
+    for share in _INK_SHARES:
+        part = truncate(test.sketches, share)
+        embedded = embed_on_canvases(v1, part, [canvas], name=f"v1: first {share:.0%} of the ink")[canvas.size]
+        found = ranks(embedded, photos, test.photo_of_sketch)
+        curve["acc@1"].append(accuracy(found, 1))
+        curve["acc@10"].append(accuracy(found, 10))
+        curve["mean_rank"].append(float(found.mean()))
+    return {"share": list(_INK_SHARES), "canvas": canvas.size, "v1": curve}
+
+
+def _data(this: FgsbirRun) -> dict[str, Any]:
+    source = DATASETS[this.config.data.name]
+    return {
+        "name": this.pairs.train.name,
+        "split": this.pairs.description,
+        "license": source.license,
+        "citation": source.citation,
+        "note": source.note,
+        "train_photos": len(this.pairs.train.photo_paths),
+        "train_sketches": len(this.pairs.train.sketches),
+        "test_photos": len(this.pairs.test.photo_paths),
+        "test_sketches": len(this.pairs.test.sketches),
+    }
+
+
+def _environment() -> dict[str, str]:
+    return {name: version(name) for name in ("sketchkit", "torch", "numpy", "numba", "faiss-cpu")} | {
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()} {platform.processor()}, {torch.get_num_threads()} threads".replace(" ,", ","),
+    }

@@ -1,0 +1,77 @@
+"""Photos from files to pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sketchkit.errors import DataError, MissingDataError
+
+__all__ = ["load_photo", "load_photos", "photo_files"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
+
+
+def photo_files(folder: Path) -> tuple[Path, ...]:
+    """The photos in a folder, sorted by name.
+
+    Args:
+        folder: its PNG, JPEG and SVG files count.
+
+    Raises:
+        MissingDataError: there is no such folder, or no photo in it.
+    """
+    found = tuple(sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES))
+    if not found:
+        raise MissingDataError(f"{folder}: no photos there ({', '.join(_SUFFIXES)})")
+    return found
+
+
+def load_photos(paths: Sequence[Path] | Iterable[Path], size: int) -> NDArray[np.uint8]:
+    """Photos as (photos, 3, size, size) uint8; see `load_photo`."""
+    loaded = [load_photo(path, size) for path in paths]
+    return np.stack(loaded) if loaded else np.zeros((0, 3, size, size), np.uint8)
+
+
+def load_photo(path: Path, size: int) -> NDArray[np.uint8]:
+    """One photo on a white ground, (3, size, size) uint8 RGB.
+
+    A photo that is not square is centered on a white square first, so that nothing is stretched or cut off.
+
+    Args:
+        path: PNG, JPEG or SVG.
+        size: side in pixels.
+
+    Raises:
+        MissingDataError: no such file.
+        DataError: the file is no picture.
+    """
+    if not path.is_file():
+        raise MissingDataError(f"{path}: no such photo")
+    try:
+        source = io.BytesIO(_render_svg(path, size)) if path.suffix.lower() == ".svg" else path
+        with Image.open(source) as opened:
+            picture = opened.convert("RGBA")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path}: not a picture that can be read: {error}") from None
+    side = max(picture.size)
+    ground = Image.new("RGBA", (side, side), "white")
+    ground.alpha_composite(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    pixels = ground.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.ascontiguousarray(np.asarray(pixels).transpose(2, 0, 1))
+
+
+def _render_svg(path: Path, size: int) -> bytes:
+    """PNG bytes of an SVG drawn at `size`."""
+    import resvg_py
+
+    return bytes(
+        resvg_py.svg_to_bytes(
+            svg_string=path.read_text(encoding="utf-8"), width=size, height=size, skip_system_fonts=True
+        )
+    )

@@ -1,0 +1,187 @@
+"""V2's training: the canvas selector by REINFORCE, on rewards of the frozen student."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sketchkit import atomic
+from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.adapters.distillation import pairwise_distances
+from sketchkit.adapters.selector import CanvasSelector, canvas_reward, policy_gradient_loss
+from sketchkit.errors import DataError
+from sketchkit.recipes.config import SelectorConfig
+from sketchkit.recipes.evaluation import ranks
+from sketchkit.sketch_set import SketchSet
+
+__all__ = [
+    "CanvasOutcomes",
+    "Selection",
+    "SelectorPolicy",
+    "canvas_outcomes",
+    "load_selector",
+    "policy_batches",
+    "save_selector",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class CanvasOutcomes:
+    """What happens to each sketch on each canvas, the student frozen.
+
+    Args:
+        ranks: (sketches, canvases) rank of the right photo.
+        triplet_losses: (sketches, canvases), against the hardest photo of the gallery.
+        flops: (canvases,) of one pass of the student.
+    """
+
+    ranks: torch.Tensor
+    triplet_losses: torch.Tensor
+    flops: torch.Tensor
+
+    def rewards(self, config: SelectorConfig, lambda_F: float | None = None) -> torch.Tensor:
+        """The paper's reward, (sketches, canvases); `lambda_F` may differ from the configuration's."""
+        return canvas_reward(
+            self.ranks,
+            self.triplet_losses,
+            self.flops,
+            lambda_F=config.lambda_F if lambda_F is None else lambda_F,
+            lambda_r=config.lambda_r,
+            lambda_Tri=config.lambda_Tri,
+        )
+
+
+@torch.no_grad()
+def canvas_outcomes(
+    embeddings: dict[int, torch.Tensor],
+    photos: torch.Tensor,
+    photo_of_sketch: NDArray[np.int64],
+    flops: Sequence[float],
+    *,
+    margin: float,
+) -> CanvasOutcomes:
+    """Ranks and triplet losses of every sketch on every canvas.
+
+    Args:
+        embeddings: canvas size -> (sketches, embedding_dim).
+        photos: (photos, embedding_dim), the gallery.
+        photo_of_sketch: (sketches,) index of the right photo.
+        flops: of each canvas, in the order of `embeddings`.
+        margin: of the triplet loss.
+    """
+    found, losses = [], []
+    for sketches in embeddings.values():
+        found.append(torch.from_numpy(ranks(sketches, photos, photo_of_sketch)))
+        distances = pairwise_distances(sketches, photos)
+        right = distances[torch.arange(len(sketches)), torch.from_numpy(photo_of_sketch)]
+        others = distances.scatter(1, torch.from_numpy(photo_of_sketch)[:, None], float("inf"))
+        losses.append((margin + right - others.min(dim=1).values).clamp_min(0))
+    return CanvasOutcomes(torch.stack(found, 1), torch.stack(losses, 1), torch.tensor(list(flops)))
+
+
+class SelectorPolicy(nn.Module):
+    """One REINFORCE step: sample a canvas for each sketch, and follow the reward.
+
+    Args:
+        selector: the policy.
+        config: the entropy bonus.
+        epochs: over which the entropy bonus fades out.
+        flops: (canvases,) for the log.
+    """
+
+    def __init__(self, selector: CanvasSelector, config: SelectorConfig, flops: torch.Tensor) -> None:
+        super().__init__()
+        self.selector, self.config = selector, config
+        self.register_buffer("flops", flops / flops.max(), persistent=False)
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Losses of one batch of `policy_batches`, with what is worth watching."""
+        logits = self.selector(batch["sequences"], batch["lengths"])
+        generator = torch.Generator().manual_seed(batch["seed"])
+        weight = self.config.entropy_weight * (1 - batch["done"])
+        loss = policy_gradient_loss(logits, batch["rewards"], generator=generator, entropy_weight=weight)
+        with torch.no_grad():
+            chances = logits.softmax(1)
+            watched = {
+                "reward": (chances * batch["rewards"]).sum(1).mean(),
+                "entropy": torch.special.entr(chances).sum(1).mean(),
+                "flops_share": (chances @ self.flops).mean(),
+            }
+        return {"loss": loss} | watched
+
+
+def policy_batches(
+    selector: CanvasSelector, sketches: SketchSet, rewards: torch.Tensor, *, batch: int, epochs: int, seed: int
+) -> tuple[int, Any]:
+    """How many batches an epoch has, and the function that gives them.
+
+    Args:
+        selector: encodes the drawings, once.
+        sketches: the drawings.
+        rewards: (sketches, canvases).
+        batch: drawings a batch.
+        epochs: of the whole training.
+        seed: of order and sampling.
+    """
+    sequences, lengths = selector.encode(sketches)
+    steps = max(1, round(len(sketches) / batch))
+
+    def batches(epoch: int) -> Iterator[dict[str, Any]]:
+        order = np.random.default_rng([seed, epoch, 3]).permutation(len(sketches))
+        for step, rows in enumerate(np.array_split(order, steps)):
+            chosen = torch.from_numpy(rows)
+            yield {
+                "sequences": sequences[chosen],
+                "lengths": lengths[chosen],
+                "rewards": rewards[chosen],
+                "seed": int(np.random.default_rng([seed, epoch, step, 4]).integers(2**31)),
+                "done": epoch / epochs,
+            }
+
+    return steps, batches
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """V2, and the selectors trained for other values of the dial.
+
+    Args:
+        v2: V1 with the selector of the run's own lambda_F.
+        dial: lambda_F -> selector.
+    """
+
+    v2: AdaptedModel
+    dial: dict[float, CanvasSelector]
+
+    def select(self, sketches: SketchSet, lambda_F: float) -> NDArray[np.int64]:
+        """Canvas sizes, (sketches,), that the selector of one dial value chooses."""
+        sizes = np.array([canvas.size for canvas in self.v2.canvases])
+        return sizes[self.dial[lambda_F].select(sketches)]
+
+
+def save_selector(selector: CanvasSelector, path: Path) -> None:
+    """Write a selector's parameters, atomically, as safetensors."""
+    atomic.write_bytes(path, safetensors.torch.save(selector.state_dict()))
+
+
+def load_selector(path: Path) -> dict[str, torch.Tensor]:
+    """A selector's parameters.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        return safetensors.torch.load(path.read_bytes())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise DataError(
+            f"{path}: not a selector that can be read ({error}); remove {path.parent} to train anew"
+        ) from None

@@ -1,0 +1,42 @@
+"""Bars on everything that takes more than a moment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+__all__ = ["note", "progress"]
+
+Item = TypeVar("Item")
+
+
+def progress(items: Iterable[Item], name: str, *, unit: str = "it", total: int | None = None) -> Iterator[Item]:
+    """Go through items under a bar on standard error; a log file gets a line every ten seconds instead.
+
+    Args:
+        items: anything to go through.
+        name: what is being done.
+        unit: what an item is called in the rate.
+        total: how many there are, where `items` cannot tell.
+    """
+    interactive = sys.stderr.isatty()
+    return iter(
+        tqdm(
+            items,
+            desc=f"{name:<28}",
+            unit=f" {unit}",
+            total=total,
+            dynamic_ncols=interactive,
+            ncols=None if interactive else 100,
+            mininterval=0.1 if interactive else 10,
+            file=sys.stderr,
+        )
+    )
+
+
+def note(text: str) -> None:
+    """Say one line without breaking a bar."""
+    tqdm.write(text, file=sys.stderr)

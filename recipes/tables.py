@@ -1,0 +1,123 @@
+"""The numbers of a run as a reader wants them: formatted, and as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["duration", "format_table", "giga", "mega", "percent", "three_digits"]
+
+_COLUMNS = (
+    # title, and whether it is read from the left
+    ("model", True),
+    ("network", True),
+    ("canvas", False),
+    ("params", False),
+    ("FLOPs/query", False),
+    ("acc@1", False),
+    ("acc@10", False),
+    ("mean acc@1", False),
+    ("ms/query", False),
+)
+
+
+def format_table(results: Mapping[str, Any]) -> str:
+    """The models of a run side by side, in columns for a terminal; accuracies are per cent.
+
+    Args:
+        results: as in `results.json`; only `rows` is read.
+
+    Returns:
+        Lines joined by newlines, a heading first, without a newline at the end.
+
+    Example:
+        >>> row = {"title": "V1", "network": "mobilenet_v2", "canvas": "64", "params": 2_223_872, "flops": 52.1e6,
+        ...        "acc@1": 0.28, "acc@10": 0.7, "mean_acc@1": None, "ms": {"median": 3.14}}
+        >>> print(format_table({"rows": [row]}))
+        model  network       canvas  params  FLOPs/query  acc@1  acc@10  mean acc@1  ms/query
+        V1     mobilenet_v2      64  2.22 M      0.052 G   28.0    70.0           -      3.14
+    """
+    lines = [[title for title, _ in _COLUMNS], *(_cells(row) for row in results["rows"])]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_COLUMNS))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if left else cell.rjust(width)
+            for cell, width, (_, left) in zip(line, widths, _COLUMNS, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def percent(share: float, digits: int = 1) -> str:
+    r"""A share as per cent, with a space that does not break.
+
+    Example:
+        >>> percent(0.2789) == "27.9\N{NO-BREAK SPACE}%"
+        True
+    """
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
+
+
+def giga(count: float) -> str:
+    r"""Billions, with three decimals below ten.
+
+    Example:
+        >>> giga(40.1759e9) == "40.18\N{NO-BREAK SPACE}G", giga(13.02e6) == "0.013\N{NO-BREAK SPACE}G"
+        (True, True)
+    """
+    return f"{count / 1e9:.{2 if count >= 1e10 else 3}f}\N{NO-BREAK SPACE}G"
+
+
+def mega(count: float) -> str:
+    r"""Millions, with two decimals.
+
+    Example:
+        >>> mega(14_714_688) == "14.71\N{NO-BREAK SPACE}M"
+        True
+    """
+    return f"{count / 1e6:.2f}\N{NO-BREAK SPACE}M"
+
+
+def three_digits(value: float) -> str:
+    """Three significant digits, never in powers of ten.
+
+    Example:
+        >>> three_digits(1234.5), three_digits(47.36), three_digits(3.0)
+        ('1234', '47.4', '3.00')
+    """
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 1
+    return f"{value:.{max(0, 3 - whole)}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them.
+
+    Example:
+        >>> [duration(value) for value in (0.4, 59.6, 754, 7385)]
+        ['0.4 s', '1 min', '12 min 34 s', '2 h 3 min']
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        parts = ((whole // 60, "min"), (whole % 60, "s"))
+    else:
+        minutes = round(seconds / 60)
+        parts = ((minutes // 60, "h"), (minutes % 60, "min"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    mean = row["mean_acc@1"]
+    cells = [
+        row["title"],
+        row["network"],
+        str(row["canvas"]),
+        mega(row["params"]),
+        giga(row["flops"]),
+        f"{100 * row['acc@1']:.1f}",
+        f"{100 * row['acc@10']:.1f}",
+        "-" if mean is None else f"{100 * mean:.1f}",
+        three_digits(row["ms"]["median"]),
+    ]
+    return [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in cells]

@@ -1,0 +1,99 @@
+"""The whole recipe, tiny: what it writes, and that a killed run ends like an undisturbed one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sketchkit.adapters import AdaptedModel
+from sketchkit.recipes.config import load_config
+from sketchkit.recipes.fgsbir import run
+
+COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()", "fgsbir"]
+
+
+def outcome(out):
+    """What must not depend on whether a run was killed: all but times."""
+    results = json.loads((out / "results.json").read_text())
+    kept = ("per_canvas", "selection", "abstraction", "ink_curve", "histories", "canvas_flops")
+    rows = [{key: value for key, value in row.items() if key != "ms"} for row in results["rows"]]
+    return rows, {key: results[key] for key in kept}, json.loads((out / "predictions.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(paired_folder, tiny_text, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    config = folder / "tiny.yaml"
+    config.write_text(tiny_text)
+    run(
+        load_config(str(config), [f"data.root={paired_folder}", f"out={folder / 'run'}"]),
+        command="sketchkit fgsbir tiny",
+    )
+    return folder / "run"
+
+
+def test_the_table(undisturbed):
+    results = json.loads((undisturbed / "results.json").read_text())
+    assert [row["model"] for row in results["rows"]] == ["teacher", "direct", "v1", "v2"]
+    teacher, direct, v1, v2 = results["rows"]
+    assert teacher["params"] == 14_714_688, "VGG-16's trunk"
+    assert direct["params"] == v1["params"] == 2_223_872, "MobileNetV2's trunk"
+    assert v2["params"] == v1["params"] + results["selection"]["selector_params"]
+    assert direct["flops"] == v1["flops"] == results["canvas_flops"]["64"]
+    counts = results["selection"]["counts"]
+    passes = sum(counts[size] * results["canvas_flops"][size] for size in counts) / sum(counts.values())
+    assert v2["flops"] == pytest.approx(passes + results["selection"]["selector_flops"])
+    for row in results["rows"]:
+        assert 0 <= row["acc@1"] <= row["acc@5"] <= row["acc@10"] <= 1
+        assert row["acc@1_interval"][0] <= row["acc@1"] <= row["acc@1_interval"][1]
+        assert 0 < row["ms"]["p10"] <= row["ms"]["median"] <= row["ms"]["p90"]
+
+
+def test_accuracies_follow_from_the_predictions(undisturbed):
+    """Another program, with the predictions file alone, comes to the same figures."""
+    rows, _, predictions = outcome(undisturbed)
+    for name, row in zip(("teacher@64", "direct@64", "v1@64", "v2"), rows, strict=True):
+        found = predictions["ranks"][name]
+        assert row["acc@1"] == sum(rank == 1 for rank in found) / len(found)
+    picked = [predictions["ranks"][f"v1@{size}"][index] for index, size in enumerate(predictions["canvas"])]
+    assert predictions["ranks"]["v2"] == picked
+
+
+def test_the_models_load_by_themselves(undisturbed):
+    for name, sizes in (("teacher", [64]), ("direct", [32, 64]), ("v1", [32, 64]), ("v2", [32, 64])):
+        model = AdaptedModel.from_pretrained(undisturbed / name / "model")
+        assert [canvas.size for canvas in model.canvases] == sizes
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed, paired_folder, monkeypatch):
+    monkeypatch.setattr("sketchkit.recipes.fgsbir.fit", None)
+    before = outcome(undisturbed)
+    config = load_config(str(undisturbed / "config.yaml"))
+    run(config, command="sketchkit fgsbir tiny")
+    assert outcome(undisturbed) == before
+
+
+@pytest.mark.parametrize(
+    "killed_at",
+    ["teacher/checkpoint.pt", "direct/started.json", "v1/done.json", "v2/selector_0.3.safetensors", "results.json"],
+)
+def test_kill_9_then_the_same_command_ends_with_the_same_table(
+    undisturbed, paired_folder, tiny_config, tmp_path, killed_at
+):
+    out = tmp_path / "run"
+    command = [*COMMAND, str(tiny_config), f"data.root={paired_folder}", f"out={out}"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        while not (out / killed_at).exists():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "SketchyNetV2" in again.stdout
+    assert outcome(out) == outcome(undisturbed)

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sketchkit import Sketch, SketchSet
+from sketchkit.errors import DataError, ParameterError
+from sketchkit.recipes.config import DataConfig
+from sketchkit.recipes.pairs import PairedSet, split_pairs
+
+
+def made_pairs(photos=12, per_photo=2, official=None):
+    owners = np.repeat(np.arange(photos), per_photo)
+    sketches = [
+        Sketch.from_strokes([[(0, 0), (owner, 1)]], key=f"{owner}_{n}", meta={"owner": int(owner)})
+        for n, owner in enumerate(owners)
+    ]
+    paths = tuple(Path(f"photo/{photo:03d}.png") for photo in range(photos))
+    return PairedSet("made", SketchSet.from_sketches(sketches), owners, paths, official)
+
+
+def owners_agree(side, original):
+    """Every sketch still points at the photo that it was drawn from."""
+    keys = [original.photo_keys[owner] for owner in side.sketches.columns["owner"]]
+    return keys == [side.photo_keys[photo] for photo in side.photo_of_sketch]
+
+
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_folds_hold_no_photo_twice(fold):
+    pairs = made_pairs()
+    split = split_pairs(pairs, DataConfig(fold=fold), seed=0)
+    assert set(split.train.photo_keys).isdisjoint(split.test.photo_keys)
+    assert len(split.test.photo_paths) == 4
+    assert owners_agree(split.train, pairs)
+    assert owners_agree(split.test, pairs)
+    assert split.description == f"fold {fold + 1} of 3 of the training photos"
+
+
+def test_folds_cover_all_photos_once_and_do_not_move_with_the_seed():
+    pairs = made_pairs()
+    tests = [split_pairs(pairs, DataConfig(fold=fold), seed=fold).test.photo_keys for fold in range(3)]
+    assert sorted(key for fold in tests for key in fold) == pairs.photo_keys
+    assert tests[0] == split_pairs(pairs, DataConfig(fold=0), seed=99).test.photo_keys
+
+
+def test_the_official_test_split_is_used_where_there_is_one():
+    official = np.array(["train"] * 9 + ["test"] * 3)
+    split = split_pairs(made_pairs(official=official), DataConfig(), seed=0)
+    assert split.test.photo_keys == ["009", "010", "011"]
+    assert split.description == "the official test split"
+
+
+def test_folds_never_touch_the_test_split():
+    official = np.array(["train"] * 9 + ["test"] * 3)
+    split = split_pairs(made_pairs(official=official), DataConfig(split="fold"), seed=0)
+    assert {"009", "010", "011"}.isdisjoint(split.train.photo_keys + split.test.photo_keys)
+
+
+def test_a_set_without_its_test_split_says_so():
+    split = split_pairs(made_pairs(official=np.array(["train"] * 12)), DataConfig(), seed=0)
+    assert "the official test split is not in this folder" in split.description
+    with pytest.raises(ParameterError, match="holds no test split"):
+        split_pairs(made_pairs(official=np.array(["train"] * 12)), DataConfig(split="test"), seed=0)
+
+
+def test_limits():
+    config = DataConfig(max_train_photos=5, max_test_photos=2, max_sketches_per_photo=1)
+    split = split_pairs(made_pairs(), config, seed=0)
+    assert (len(split.train.photo_paths), len(split.train.sketches)) == (5, 5)
+    assert (len(split.test.photo_paths), len(split.test.sketches)) == (2, 2)
+    again = split_pairs(made_pairs(), config, seed=0)
+    other = split_pairs(made_pairs(), config, seed=1)
+    assert again.train.photo_keys == split.train.photo_keys
+    assert other.train.photo_keys != split.train.photo_keys
+
+
+def test_too_little_is_refused():
+    with pytest.raises(DataError, match="too few"):
+        split_pairs(made_pairs(photos=2), DataConfig(folds=2), seed=0)
