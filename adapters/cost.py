@@ -250,7 +250,7 @@ _BATCH_NORMS = (
 _ACTIVATIONS = (
     *("celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_sigmoid_forward"),
     *("mish", "_prelu_kernel", "relu", "rrelu_with_noise", "sigmoid", "silu", "softplus", "softshrink", "tanh"),
-    *("threshold", "_softmax", "_log_softmax"),
+    *("threshold", "_softmax", "_safe_softmax", "_log_softmax"),
 )
 _POOLINGS = (
     *("mean", "amax", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),

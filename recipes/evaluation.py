@@ -24,7 +24,8 @@ def ranks(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDArray
     """
     similarity = (sketches.double() @ photos.double().T).cpu().numpy()
     right = similarity[np.arange(len(similarity)), photo_of_sketch]
-    return (similarity >= right[:, None]).sum(axis=1)
+    found: NDArray[np.int64] = (similarity >= right[:, None]).sum(axis=1)
+    return found
 
 
 def accuracy(found: NDArray[np.int64], top: int) -> float:

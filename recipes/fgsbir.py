@@ -24,7 +24,7 @@ from sketchkit.canvas import Canvas
 from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.config import FgsbirConfig, SelectorConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
 from sketchkit.recipes.datasets import load_pairs
-from sketchkit.recipes.embedding import embed_kept, embed_on_canvases, embed_photos, reduced_precision
+from sketchkit.recipes.embedding import channels_last, embed_kept, embed_on_canvases, embed_photos, reduced_precision
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import TrainingInputs, jittered
@@ -70,12 +70,12 @@ class FgsbirRun:
     def canvases(self) -> tuple[Canvas, ...]:
         """The student's canvases, smallest first."""
         student = self.config.student
-        return tuple(Canvas(size, fit=student.fit) for size in sorted(student.canvases))
+        return tuple(Canvas.of({"size": size, "fit": student.fit}) for size in sorted(student.canvases))
 
     @property
     def teacher_canvas(self) -> Canvas:
         """The teacher's canvas."""
-        return Canvas(self.config.teacher.canvas, fit=self.config.student.fit)
+        return Canvas.of({"size": self.config.teacher.canvas, "fit": self.config.student.fit})
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +214,7 @@ def _train(
 ) -> dict[str, Any]:
     """Train all but the frozen blocks; batch norm keeps its ImageNet statistics, its scale and shift are trained."""
     started = time.monotonic()
-    model = model.to(memory_format=torch.channels_last)  # depthwise convolutions train some 2.5 times faster on a CPU
+    model = channels_last(model)
     front = FrozenFront(model, training.frozen_blocks)
     inputs = _inputs(this, front, training, canvases, name)
     if targets:
@@ -248,7 +248,7 @@ def _train(
 
 def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained:
     """The model always comes from its file: a resumed run then measures the very same one."""
-    model = AdaptedModel.from_pretrained(stage.model_path).eval().to(memory_format=torch.channels_last)
+    model = channels_last(AdaptedModel.from_pretrained(stage.model_path))
     return Trained(model, list(finished["history"]), float(finished["seconds"]))
 
 

@@ -74,8 +74,8 @@ def fit(
                 sums[key] = sums.get(key, 0.0) + value.item()
         record = {"epoch": float(epoch + 1)} | {key: value / steps_per_epoch for key, value in sums.items()}
         history.append(record)
-        for key, value in record.items():
-            log.add_scalar(key, value, (epoch + 1) * steps_per_epoch)
+        for key, mean in record.items():
+            log.add_scalar(key, mean, (epoch + 1) * steps_per_epoch)
         stage.save_checkpoint(
             {"epoch": epoch + 1, "step": step.state_dict(), "optimizer": optimizer.state_dict(), "history": history}
         )

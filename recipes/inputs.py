@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.canvas import Canvas
 from sketchkit.rasterizing import rasterize
 from sketchkit.recipes.frozen import FrozenFront, cached
@@ -78,35 +77,13 @@ class TrainingInputs:
             name: shown on the bars.
         """
         mirrors = (False, True) if mirror else (False,)
-        paths = pairs.photo_paths
-        photos = [
-            cached(
-                cache,
-                fingerprint("photos", front.identity, photo_size, mirrored, [str(path) for path in paths]),
-                len(paths),
-                lambda rows, mirrored=mirrored: front(_photos(front.adapted, paths[rows], photo_size, mirrored)),
-                name=f"{name}: photos",
-            )
-            for mirrored in mirrors
-        ]
+        photos = [_kept_photos(front, pairs.photo_paths, photo_size, mirrored, cache, name) for mirrored in mirrors]
         sketches: dict[int, list[NDArray[np.float16]]] = {canvas.size: [] for canvas in canvases}
         for mirrored in mirrors:
             for variant in range(variants):
                 drawn = jittered(pairs.sketches, variant, seed)
-                drawings = (drawn.points, drawn.stroke_offsets, drawn.sketch_offsets)
                 for canvas in canvases:
-                    sketches[canvas.size].append(
-                        cached(
-                            cache,
-                            fingerprint("sketches", front.identity, canvas.to_dict(), mirrored, *drawings),
-                            len(drawn),
-                            lambda rows, drawn=drawn, canvas=canvas, mirrored=mirrored: front(
-                                _rasters(front.adapted, drawn[rows], canvas, mirrored)
-                            ),
-                            name=f"{name}: sketches at {canvas.size} px",
-                            chunk=64,
-                        )
-                    )
+                    sketches[canvas.size].append(_kept_sketches(front, drawn, canvas, mirrored, cache, name))
         return cls(photos, sketches, pairs.photo_of_sketch, variants)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
@@ -146,14 +123,31 @@ class TrainingInputs:
             yield batch
 
 
-def _photos(adapted: AdaptedModel, paths: Sequence[Path], size: int, mirrored: bool) -> torch.Tensor:
-    pixels = load_photos(paths, size)
-    return adapted.photo_inputs(torch.from_numpy(np.ascontiguousarray(pixels[..., ::-1]) if mirrored else pixels))
+def _kept_photos(
+    front: FrozenFront, paths: Sequence[Path], size: int, mirrored: bool, cache: Path, name: str
+) -> NDArray[np.float16]:
+    def compute(rows: slice) -> torch.Tensor:
+        pixels = load_photos(paths[rows], size)
+        return front(front.adapted.photo_inputs(_flipped(pixels) if mirrored else pixels))
+
+    key = fingerprint("photos", front.identity, size, mirrored, [str(path) for path in paths])
+    return cached(cache, key, len(paths), compute, name=f"{name}: photos")
 
 
-def _rasters(adapted: AdaptedModel, sketches: SketchSet, canvas: Canvas, mirrored: bool) -> torch.Tensor:
-    ink = rasterize(sketches, canvas)
-    return adapted.raster_inputs(torch.from_numpy(np.ascontiguousarray(ink[..., ::-1]) if mirrored else ink))
+def _kept_sketches(
+    front: FrozenFront, sketches: SketchSet, canvas: Canvas, mirrored: bool, cache: Path, name: str
+) -> NDArray[np.float16]:
+    def compute(rows: slice) -> torch.Tensor:
+        ink = rasterize(sketches[rows], canvas)
+        return front(front.adapted.raster_inputs(_flipped(ink) if mirrored else ink))
+
+    drawings = (sketches.points, sketches.stroke_offsets, sketches.sketch_offsets)
+    key = fingerprint("sketches", front.identity, canvas.to_dict(), mirrored, *drawings)
+    return cached(cache, key, len(sketches), compute, name=f"{name}: sketches, {canvas.size} px", chunk=64)
+
+
+def _flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def _by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[np.int64]]:

@@ -210,7 +210,8 @@ def _dial_point(this: FgsbirRun, selection: Selection, v1: _Evaluated, lambda_F:
     chosen = selection.select(this.pairs.test.sketches, lambda_F)
     found = np.array([v1.ranks[int(size)][index] for index, size in enumerate(chosen)])
     own = selection.v2.cost(this.pairs.test.sketches).selector.flops
-    passes = np.mean([_flops(selection.v2, Canvas(int(size), fit=this.config.student.fit)) for size in chosen])
+    canvases = {canvas.size: canvas for canvas in this.canvases}
+    passes = np.mean([_flops(selection.v2, canvases[int(size)]) for size in chosen])
     return {
         "lambda_F": lambda_F,
         "acc@1": accuracy(found, 1),

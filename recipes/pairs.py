@@ -110,7 +110,7 @@ def split_pairs(pairs: PairedSet, config: DataConfig, seed: int) -> TrainTest:
         if len(chosen) < 2 or len(side.sketches) == 0:
             raise DataError(f"{pairs.name}: {len(chosen)} photos and {len(side.sketches)} sketches are too few")
         sides.append(side)
-    return TrainTest(*sides, description)
+    return TrainTest(sides[0], sides[1], description)
 
 
 def _fold(pairs: PairedSet, photos: NDArray[np.int64], config: DataConfig) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -52,8 +52,10 @@ def draw(
         context.set_line_join(cairo.LINE_JOIN_ROUND)
         sketch = first + index
         for stroke in range(sketch_offsets[sketch], sketch_offsets[sketch + 1]):
-            drawn = points[stroke_offsets[stroke] : stroke_offsets[stroke + 1]]
-            for run in _runs(drawn * scale[sketch] + offset[sketch]):
+            drawn = points[stroke_offsets[stroke] : stroke_offsets[stroke + 1]].astype(np.float64)
+            with np.errstate(invalid="ignore"):  # an infinite point times scale 0; it breaks the stroke below
+                places = drawn * scale[sketch] + offset[sketch]
+            for run in _runs(places):
                 _trace(context, run, side, line_width)
         context.stroke()
         surface.flush()
@@ -64,16 +66,16 @@ def _cairo() -> Any:
     try:
         import cairocffi
     except (ImportError, OSError) as error:  # OSError: the package is there, the library it opens is not
-        raise MissingDependencyError(_REMEDY.format(reason=str(error).splitlines()[0])) from error
+        raise MissingDependencyError(_REMEDY.format(reason=str(error).partition("\n")[0])) from error
     return cairocffi
 
 
-def _runs(pixels: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+def _runs(places: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """The stretches of finite points, as the numba kernel breaks strokes."""
-    finite = np.isfinite(pixels).all(axis=1)
+    finite = np.isfinite(places).all(axis=1)
     if finite.all():
-        return [pixels] if len(pixels) else []
-    parts = np.split(pixels, np.flatnonzero(~finite))
+        return [places] if len(places) else []
+    parts = np.split(places, np.flatnonzero(~finite))
     return [kept for part in parts if len(kept := part[np.isfinite(part).all(axis=1)])]
 
 

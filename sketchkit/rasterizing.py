@@ -81,7 +81,7 @@ def rasterize(
     """Draw sketches as images (sketches, size, size) uint8: ink 255 on 0, round caps and joins, anti-aliased.
 
     A stroke of one point is a dot, an empty stroke nothing; a point that is not finite is left out with the segments
-    that touch it. Crossing lines add no ink.
+    that touch it. Where lines cross, the darker one shows.
 
     Args:
         sketches: a drawing, a set, or any iterable of drawings.

@@ -29,14 +29,19 @@ def length(stroke: list[Point]) -> float:
     return sum(math.dist(a, b) for a, b in pairwise(stroke))
 
 
+def root_of_squares(x: float, y: float) -> float:
+    # Neither `**` nor `hypot`: they may round another way than a product does.
+    return math.sqrt(x * x + y * y)
+
+
 def distance_to_segment(p: Point, a: Point, b: Point) -> float:
     dx, dy = b[0] - a[0], b[1] - a[1]
     squared = dx * dx + dy * dy
     along = (p[0] - a[0]) * dx + (p[1] - a[1]) * dy
     if squared == 0 or along <= 0:
-        return math.sqrt((p[0] - a[0]) ** 2 + (p[1] - a[1]) ** 2)
+        return root_of_squares(p[0] - a[0], p[1] - a[1])
     if along >= squared:
-        return math.sqrt((p[0] - b[0]) ** 2 + (p[1] - b[1]) ** 2)
+        return root_of_squares(p[0] - b[0], p[1] - b[1])
     return abs(((a[1] - p[1]) * dx - (a[0] - p[0]) * dy) / squared) * math.sqrt(squared)
 
 

@@ -105,15 +105,16 @@ def test_rooms_are_imported_by_their_installed_names(path: Path) -> None:
 # Names
 
 
-def test_the_public_names_are_what_the_type_checker_sees() -> None:
-    tree = parsed(MODULES["sketchkit"])
-    block = next(node for node in tree.body if isinstance(node, ast.If))
+@pytest.mark.parametrize("package", ["sketchkit", "sketchkit.adapters"])
+def test_the_lazy_names_are_what_the_type_checker_sees(package: str) -> None:
+    block = next(node for node in parsed(MODULES[package]).body if isinstance(node, ast.If))
     seen = {}
     for node in block.body:
         assert isinstance(node, ast.ImportFrom)
         seen.update({alias.asname: f"{node.module}" for alias in node.names})
-    assert seen == {name: f"sketchkit.{module}" for name, module in sketchkit._EXPORTS.items()}
-    assert dir(sketchkit) == sorted(sketchkit.__all__)
+    module = importlib.import_module(package)
+    assert seen == {name: f"{package}.{source}" for name, source in module._EXPORTS.items()}
+    assert dir(module) == sorted(module.__all__)
 
 
 @pytest.mark.parametrize("name", sketchkit._EXPORTS)
@@ -134,7 +135,7 @@ def test_all_names_what_a_module_defines(name: str) -> None:
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     defined = {node.name for node in code if isinstance(node, definitions) and not node.name.startswith("_")}
     plain = [entry for entry in exported if not entry.startswith("__")]
-    assert plain == sorted(plain, key=isort_order), "not sorted"
+    assert plain in (sorted(plain), sorted(plain, key=isort_order)), "not sorted"
     assert len(exported) == len(set(exported))
     assert defined - set(exported) <= handed_over(code), "public by name, but neither in __all__ nor registered"
     assert all(hasattr(module, entry) for entry in exported)
@@ -223,8 +224,9 @@ def test_the_docstring_check_reads_google_style() -> None:
 
 
 @each_file
-def test_a_file_stays_under_400_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 400
+def test_a_file_stays_short(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= (400 if path in SOURCES else 500)  # tables of cases may run longer
 
 
 @each_source

@@ -5,7 +5,6 @@ Source: https://www.w3.org/TR/SVG11/struct.html and https://www.w3.org/TR/SVG11/
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -181,12 +180,12 @@ def _one_transform(name: str, values: list[float]) -> Matrix:
         return np.array([[1, 0, values[0]], [0, 1, values[1] if len(values) > 1 else 0]])
     if name == "scale":
         return np.array([[values[0], 0, 0], [0, values[-1], 0]])
-    angle = math.radians(values[0])
+    angle = np.radians(values[0])
     if name == "rotate":
-        sine, cosine = math.sin(angle), math.cos(angle)
+        sine, cosine = np.sin(angle), np.cos(angle)
         x, y = values[1:] or (0.0, 0.0)
         return np.array([[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y]])
-    skewed = math.tan(angle)
+    skewed = np.tan(angle)
     return np.array([[1, skewed, 0], [0, 1, 0]]) if name == "skewX" else np.array([[1, 0, 0], [skewed, 1, 0]])
 
 

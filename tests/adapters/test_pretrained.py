@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import os
 import pickle
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from sketchkit import ParameterError, WeightsError
-from sketchkit.adapters import load_pretrained, pretrained
+from sketchkit.adapters import load_pretrained, mobilenet_v2, pretrained
 from sketchkit.adapters.pretrained import PRETRAINED
 
 
@@ -36,15 +37,14 @@ def test_vgg16_has_torchvisions_weights() -> None:
     assert len(states) == 26
 
 
-def test_mobilenet_v2_knows_a_coffee_cup_from_noise() -> None:
-    """Its batch norms were trained: features of flat gray are quiet, and the classifier is one of 1000 classes."""
+def test_mobilenet_v2_has_trained_weights() -> None:
+    """Hash and strict load say that they are torchvision's; here only that nothing was left at its first value."""
     installed("mobilenet_v2")
     network = load_pretrained("mobilenet_v2")
-    assert network.state_dict()["features.0.1.num_batches_tracked"] > 0
-    with torch.no_grad():
-        logits = network(torch.zeros(1, 3, 64, 64))
-    assert logits.shape == (1, 1000)
-    assert logits.std() > 0.5
+    assert not network.training
+    fresh = mobilenet_v2().state_dict()
+    for name, value in network.state_dict().items():
+        assert not torch.equal(value, fresh[name]), name
 
 
 @pytest.mark.parametrize("name", PRETRAINED)
@@ -87,8 +87,8 @@ def test_another_folder_by_argument_or_environment(tmp_path: Path, monkeypatch: 
     file = PRETRAINED["vgg16"]
     content = b"weights"
     (tmp_path / file.name).write_bytes(content)
-    states = load_states = {name: torch.ones_like(value) for name, value in pretrained.vgg16().state_dict().items()}
-    changed = dataclasses.replace(file, sha256=hashlib.sha256(content).hexdigest(), states=lambda content: load_states)
+    states = {name: torch.ones_like(value) for name, value in pretrained.vgg16().state_dict().items()}
+    changed = dataclasses.replace(file, sha256=hashlib.sha256(content).hexdigest(), states=lambda content: states)
     monkeypatch.setitem(PRETRAINED, "vgg16", changed)
     monkeypatch.setenv("SKETCHKIT_WEIGHTS", str(tmp_path))
     assert all(torch.equal(value, states[name]) for name, value in load_pretrained("vgg16").state_dict().items())
@@ -111,10 +111,10 @@ class Evil:
 @pytest.mark.parametrize("value", [Evil(), np.array([Evil()], dtype=object), torch.zeros(1), print])
 def test_pickles_may_hold_arrays_only(value: object) -> None:
     with pytest.raises(WeightsError, match="only arrays"):
-        pretrained._ArraysOnly(__import__("io").BytesIO(pickle.dumps({"VGG16_0": value}))).load()
+        pretrained._ArraysOnly(io.BytesIO(pickle.dumps({"VGG16_0": value}))).load()
 
 
 def test_arrays_come_through() -> None:
     arrays = {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "name": "conv"}
-    found = pretrained._ArraysOnly(__import__("io").BytesIO(pickle.dumps(arrays, protocol=4))).load()
+    found = pretrained._ArraysOnly(io.BytesIO(pickle.dumps(arrays, protocol=4))).load()
     assert np.array_equal(found["kernel"], arrays["kernel"])

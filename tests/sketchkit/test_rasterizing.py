@@ -21,21 +21,21 @@ SIZES = (32, 64, 128, 256)
 # Mean absolute difference in levels of 255, over all pixels and over pixels with ink: the one place that says how well
 # backends agree. "truth" is cairo at 2048 px, averaged down.
 TOLERANCES = {
-    ("numba", "truth"): {32: (0.2, 0.6), 64: (0.15, 0.7), 128: (0.12, 0.8), 256: (0.1, 0.9)},
-    ("cairo", "truth"): {32: (0.5, 1.6), 64: (0.3, 1.3), 128: (0.15, 1.0), 256: (0.1, 0.8)},
-    ("numba", "cairo"): {32: (0.5, 1.6), 64: (0.3, 1.5), 128: (0.15, 1.2), 256: (0.12, 1.1)},
+    ("numba", "truth"): {32: (0.15, 0.5), 64: (0.12, 0.65), 128: (0.1, 0.9), 256: (0.1, 1.1)},
+    ("cairo", "truth"): {32: (0.45, 1.5), 64: (0.25, 1.3), 128: (0.15, 1.1), 256: (0.1, 0.9)},
+    ("numba", "cairo"): {32: (0.45, 1.5), 64: (0.25, 1.5), 128: (0.18, 1.4), 256: (0.13, 1.4)},
 }
 
 
 def walks(count, strokes=10, points=11, seed=0):
+    """Made drawings: strokes that wander smoothly, about as long as people's."""
     generator = np.random.default_rng(seed)
-    return SketchSet.from_sketches(
-        Sketch.from_strokes(
-            generator.uniform(33, 223, (strokes, 1, 2))
-            + np.cumsum(generator.normal(0, 8, (strokes, points, 2)), axis=1)
-        )
-        for _ in range(count)
+    heading = generator.uniform(0, 7, (count, strokes, 1)) + generator.normal(0, 0.4, (count, strokes, points)).cumsum(
+        2
     )
+    steps = 10 * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+    places = generator.uniform(50, 200, (count, strokes, 1, 2)) + steps.cumsum(2)
+    return SketchSet.from_sketches(Sketch.from_strokes(drawing) for drawing in places)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def averaged(images, size):
     return images.reshape(-1, size, side, size, side).mean(axis=(2, 4))
 
 
-def naive(sketch, canvas, parts=16):
+def naive(sketch, canvas, parts=32):
     """Count the subpixels whose centers lie within half a line of any segment."""
     scale, offset = placements(as_block(sketch), canvas)
     axis = (np.arange(canvas.size * parts) + 0.5) / parts
@@ -111,8 +111,8 @@ SMALL = [
 def test_naive_twin(name, canvas, backend):
     expected = naive(ZOO[name], canvas)
     difference = np.abs(rasterize(ZOO[name], canvas, backend=backend)[0] - expected)
-    assert difference.mean() <= 1.0
-    assert difference.max() <= 40
+    assert difference.mean() <= 2.0
+    assert difference.max() <= 64  # where two lines share a pixel, the darker one wins
 
 
 coordinates = st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 2)
@@ -142,7 +142,7 @@ def test_zoo(name, fit, backend):
         assert images.dtype == np.uint8
         if fit == "tight" and size == 32:  # smaller, a dot alone is less than one level
             assert images.any() == drawn
-        np.testing.assert_allclose(rasterize(ZOO[name], size, fit=fit, backend="numba")[0], images[0], atol=120)
+        assert np.abs(rasterize(ZOO[name], size, fit=fit, backend="numba") - images.astype(int)).mean() <= 4
 
 
 def test_a_set_is_drawn_as_its_sketches():
@@ -158,6 +158,8 @@ def test_points_that_are_not_finite_break_the_stroke(backend):
     broken = Sketch.from_strokes([[(0, 0), (9, 4), (np.nan, 1), (2, 8), (5, np.inf), (8, 8), (3, 6), (9, 9)]])
     parts = Sketch.from_strokes([[(0, 0), (9, 4)], [(2, 8)], [(8, 8), (3, 6), (9, 9)]])
     np.testing.assert_array_equal(*(rasterize(sketch, 40, backend=backend) for sketch in (broken, parts)))
+    dot, beside = Sketch.from_strokes([[(5, 5)]]), Sketch.from_strokes([[(np.inf, 1), (5, 5), (2, np.nan)]])
+    np.testing.assert_array_equal(*(rasterize(sketch, 40, backend=backend) for sketch in (dot, beside)))
 
 
 @pytest.mark.parametrize("backend", LIBRARIES)

@@ -233,6 +233,8 @@ def test_a_group_is_found_with_the_transforms_around_it():
             r"has a scale\(\) of 3 values; there must be 1",
         ),
         ('<svg><g transform="scale(2) spin(3)"><path d="M0 0h1"/></g></svg>', "that cannot be read: ' spin"),
+        ('<svg><g transform="rotate(1e999)"><path d="M0 0h1"/></g></svg>', "not finite"),
+        ('<svg><g transform="skewX(1e999)"><path d="M0 0h1"/></g></svg>', "not finite"),
         ('<svg><use href="#a"/></svg>', "uses '#a', which is no element of this document"),
         ('<svg><use href="other.svg#a"/></svg>', "uses 'other.svg#a', which is no element"),
         ('<svg><g id="a"><use href="#a"/></g></svg>', "uses '#a' inside of itself"),

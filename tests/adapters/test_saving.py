@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from models import MODELS, pooled
+from torch import nn
+
+from sketchkit import AdaptedModel, Canvas, MissingDataError, OutputError, ParameterError, Sketch, WeightsError, adapt
+from sketchkit.adapters import mobilenet_v2, vgg16
+from sketchkit.adapters import saving as saving_module
+
+PHOTOS = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+SKETCH = Sketch.from_strokes([[(0, 0), (30, 5), (10, 40)], [(3, 3), (9, 9)]])
+
+
+def scrambled(adapted: AdaptedModel) -> AdaptedModel:
+    """Every parameter and statistic off its first value, as after a training."""
+    with torch.no_grad():
+        for value in [*adapted.parameters(), *adapted.buffers()]:
+            if value.is_floating_point():
+                value.add_(0.05 * torch.rand_like(value))
+    return adapted
+
+
+def assert_same(first: AdaptedModel, second: AdaptedModel) -> None:
+    with torch.no_grad():
+        assert torch.equal(first.embed_photos(PHOTOS), second.embed_photos(PHOTOS))
+        assert torch.equal(first.embed_sketches(SKETCH), second.embed_sketches(SKETCH))
+    assert first.description == second.description
+    assert not second.training
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    scrambled(adapt(pooled(), canvases=(32, 64), photo_size=32)).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def weights_of(folder: Path) -> Path:
+    (path,) = folder.glob("*.safetensors")
+    return path
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_embedding_before_and_after(name: str, tmp_path: Path) -> None:
+    adapted = scrambled(
+        adapt(MODELS[name].build(), canvases=(Canvas(32, fit="keep"), 64), photo_size=32, embedding_dim=4)
+    )
+    adapted.description = adapted.description
+    adapted.save_pretrained(tmp_path)
+    again = AdaptedModel.from_pretrained(tmp_path, MODELS[name].build())
+    # mean and std are settings, not weights; scrambling moved the buffers that hold them.
+    again.mean.copy_(adapted.mean)
+    again.std.copy_(adapted.std)
+    assert_same(adapted, again)
+
+
+@pytest.mark.parametrize("build", [lambda: "mobilenet_v2", mobilenet_v2, vgg16, lambda: vgg16(num_classes=3)])
+def test_our_networks_are_rebuilt_by_name(build: Callable[[], nn.Module | str], tmp_path: Path) -> None:
+    adapted = adapt(build(), canvases=(32,), photo_size=32)
+    adapted.save_pretrained(tmp_path)
+    torch.manual_seed(9)
+    again = AdaptedModel.from_pretrained(tmp_path)
+    after = torch.rand(1)
+    assert_same(adapted, again)
+    torch.manual_seed(9)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_other_networks_need_model(saved: Path) -> None:
+    with pytest.raises(ParameterError, match=r"only you can build; call from_pretrained\(folder, model=...\)"):
+        AdaptedModel.from_pretrained(saved)
+    model = pooled()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    AdaptedModel.from_pretrained(saved, model)
+    assert model.fc.out_features == 5
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("other", [lambda: pooled(channels=1), lambda: nn.Sequential(nn.Conv2d(3, 2, 3))])
+def test_another_network_is_refused(saved: Path, other: Callable[[], nn.Module]) -> None:
+    with pytest.raises(WeightsError, match="the weights are not of this Pooled"):
+        AdaptedModel.from_pretrained(saved, other())
+
+
+def test_the_folder_holds_json_and_safetensors_alone(saved: Path) -> None:
+    names = sorted(path.suffix for path in saved.iterdir())
+    assert names == [".json", ".safetensors"]
+    config = json.loads((saved / "config.json").read_text())
+    assert config["weights"]["file"] == weights_of(saved).name
+    assert config["model"]["classifier"] == ["fc"]
+
+
+def test_the_teacher_is_not_saved(tmp_path: Path) -> None:
+    adapted = adapt(pooled(), teacher=pooled(), canvases=(32,), photo_size=32)
+    adapted.save_pretrained(tmp_path)
+    again = AdaptedModel.from_pretrained(tmp_path, pooled())
+    assert again.kd_head is None
+    assert_same(adapted, again)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "damaged: their SHA-256"),
+        (lambda path: path.write_bytes(b""), "damaged"),
+        (lambda path: path.unlink(), "cannot be read"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-8] + bytes(8)),
+            "damaged",
+        ),
+    ],
+)
+def test_damaged_weights(saved: Path, damage: Callable[[Path], object], words: str) -> None:
+    damage(weights_of(saved))
+    with pytest.raises(WeightsError, match=words):
+        AdaptedModel.from_pretrained(saved, pooled())
+
+
+def test_weights_that_are_no_safetensors(saved: Path) -> None:
+    import hashlib
+
+    path = weights_of(saved)
+    path.write_bytes(b"\x80\x04K\x01.")
+    config = json.loads((saved / "config.json").read_text())
+    config["weights"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        AdaptedModel.from_pretrained(saved, pooled())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda config: {**config, "format": 99}, "format 99 is not known"),
+        (lambda config: {}, "not the description"),
+        (lambda config: [], "not the description"),
+        (lambda config: {**config, "model": {**config["model"], "canvases": []}}, "not the description"),
+        (lambda config: {**config, "model": {**config["model"], "surprise": 1}}, "not the description"),
+    ],
+)
+def test_damaged_description(saved: Path, change: Callable[[dict[str, object]], object], words: str) -> None:
+    path = saved / "config.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(WeightsError, match=words):
+        AdaptedModel.from_pretrained(saved, pooled())
+
+
+def test_text_that_is_no_json(saved: Path) -> None:
+    (saved / "config.json").write_text("{")
+    with pytest.raises(WeightsError, match="not the description"):
+        AdaptedModel.from_pretrained(saved, pooled())
+
+
+def test_a_path_in_the_description_does_not_leave_the_folder(saved: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    config["weights"]["file"] = f"../{weights_of(saved).name}"
+    (saved / "config.json").write_text(json.dumps(config))
+    AdaptedModel.from_pretrained(saved, pooled())
+
+
+def test_no_model_there(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(MissingDataError, match="holds no adapted model"):
+            AdaptedModel.from_pretrained(folder)
+
+
+def test_a_kill_between_the_two_files_leaves_the_old_model(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = AdaptedModel.from_pretrained(saved, pooled())
+
+    def killed(path: Path, text: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(saving_module.atomic, "write_text", killed)
+        scrambled(adapt(pooled(), canvases=(32, 64), photo_size=32)).save_pretrained(saved)
+    assert_same(old, AdaptedModel.from_pretrained(saved, pooled()))
+    new = adapt(pooled(), canvases=(32, 64), photo_size=32)
+    new.save_pretrained(saved)
+    assert len(list(saved.glob("*.safetensors"))) == 1
+    assert_same(new, AdaptedModel.from_pretrained(saved, pooled()))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=re.escape(str(tmp_path / "file"))):
+        adapt(pooled(), canvases=(32,), photo_size=32).save_pretrained(tmp_path / "file")

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from sketchkit import DataError, ParameterError, Sketch, SketchSet
+from sketchkit.adapters import CanvasSelector, canvas_reward, policy_gradient_loss, reinforce_loss
+
+SKETCHES = {
+    "empty": Sketch.from_strokes([]),
+    "empty strokes": Sketch.from_strokes([[], []]),
+    "one point": Sketch.from_strokes([[(7, -3)]]),
+    "two equal points": Sketch.from_strokes([[(7, 7), (7, 7)]]),
+    "vertical": Sketch.from_strokes([[(5, 0), (5, 9)]]),
+    "strokes and an empty one": Sketch.from_strokes([[(0, 0), (10, 0)], [], [(5, 5), (0, 2), (9, 9)]]),
+    "huge": Sketch.from_strokes([[(-1e6, 1e6), (1e6, 3e5)], [(0, 0)]]),
+    "long": Sketch.from_strokes([np.random.default_rng(0).uniform(0, 99, (300, 2)) for _ in range(3)]),
+}
+
+
+def random_sketch(generator: np.random.Generator, strokes: int) -> Sketch:
+    return Sketch.from_strokes([generator.uniform(0, 256, (3, 2)) for _ in range(strokes)])
+
+
+@pytest.mark.parametrize("name", SKETCHES)
+def test_encoding_is_absolute_stroke5_in_the_unit_square(name: str) -> None:
+    """Against `Sketch.to_stroke5` of the drawing scaled by hand."""
+    sketch = SKETCHES[name]
+    selector = CanvasSelector(4, points=900)
+    padded, lengths = selector.encode(sketch)
+    points = sketch.points.astype(np.float64)
+    if len(points):
+        points = points - points.min(axis=0)
+        points /= max(points.max(), 1e-12) if points.max() > 0 else 1
+    expected = Sketch(points.astype(np.float32), sketch.offsets).to_stroke5(absolute=True)
+    assert lengths.tolist() == [len(expected)]
+    torch.testing.assert_close(padded[0], torch.from_numpy(expected), atol=1e-6, rtol=0)
+
+
+def test_encoding_many_is_encoding_each() -> None:
+    selector = CanvasSelector(4, points=16)
+    padded, lengths = selector.encode(SketchSet.from_sketches(SKETCHES.values()))
+    assert padded.dtype == torch.float32
+    assert lengths.dtype == torch.int64
+    assert padded.shape == (len(SKETCHES), int(lengths.max()), 5)
+    for row, length, sketch in zip(padded, lengths, SKETCHES.values(), strict=True):
+        alone, _ = selector.encode(sketch)
+        assert torch.equal(row[:length], alone[0])
+        assert not row[length:].any()
+
+
+@pytest.mark.parametrize("points", [2, 16, 64])
+def test_the_number_of_points_is_bounded(points: int) -> None:
+    _, lengths = CanvasSelector(4, points=points).encode(list(SKETCHES.values()))
+    assert lengths.max() <= points + 1
+    assert lengths.min() >= 1
+
+
+def test_one_at_a_time_is_the_batch() -> None:
+    selector = CanvasSelector(3, hidden=16, points=20)
+    torch.nn.init.normal_(selector.to_logits.weight)
+    sketches = list(SKETCHES.values())
+    together = selector(*selector.encode(sketches))
+    assert together.shape == (len(sketches), 3)
+    for row, sketch in zip(together, sketches, strict=True):
+        torch.testing.assert_close(row, selector(*selector.encode(sketch))[0], atol=1e-5, rtol=0)
+    chosen = selector.select(sketches)
+    assert chosen.tolist() == together.argmax(dim=1).tolist()
+
+
+def test_a_fresh_policy_is_uniform_and_selects_the_last() -> None:
+    selector = CanvasSelector(4)
+    logits = selector(*selector.encode(list(SKETCHES.values())))
+    assert torch.equal(logits, torch.zeros_like(logits))
+    assert set(selector.select(list(SKETCHES.values())).tolist()) == {3}
+    assert selector.select([]).shape == (0,)
+
+
+def test_parameters_of_the_paper() -> None:
+    assert sum(value.numel() for value in CanvasSelector(4, hidden=128).parameters()) == 52_356
+
+
+def test_reward_by_hand() -> None:
+    ranks, losses = torch.tensor([[1, 2, 10], [4, 1, 1]]), torch.tensor([[0.0, 0.1, 0.5], [0.2, 0.0, 0.3]])
+    flops = torch.tensor([1e9, 4e9, 16e9])
+    found = canvas_reward(ranks, losses, flops, lambda_F=0.3, lambda_r=2.0, lambda_Tri=0.5)
+    for i in range(2):
+        for j in range(3):
+            accuracy = 2.0 / ranks[i, j].item() - 0.5 * losses[i, j].item()
+            compute = -(flops[j].item() - 1e9) / 15e9
+            assert found[i, j].item() == pytest.approx(0.3 * compute + 0.7 * accuracy)
+
+
+def test_reward_at_the_ends_of_the_dial() -> None:
+    ranks, losses, flops = torch.tensor([[5, 1]]), torch.zeros(1, 2), torch.tensor([1.0, 3.0])
+    assert canvas_reward(ranks, losses, flops, lambda_F=1.0).tolist() == [[0, -1]]
+    assert canvas_reward(ranks, losses, flops, lambda_F=0.0).tolist() == [[pytest.approx(0.2), 1]]
+    assert canvas_reward(torch.tensor([[2]]), torch.zeros(1, 1), torch.tensor([7]), lambda_F=0.5).tolist() == [[0.25]]
+
+
+def test_reinforce_by_a_loop() -> None:
+    logits = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    actions, rewards = torch.tensor([0, 2, 1, 1, 0, 2]), torch.randn(6, dtype=torch.float64)
+    chances = logits.detach().softmax(1)
+    logs = chances.log()
+    plain = -sum(logs[i, actions[i]].item() * rewards[i].item() for i in range(6)) / 6
+    assert reinforce_loss(logits, actions, rewards).item() == pytest.approx(plain)
+    entropy = -(chances * logs).sum().item() / 6
+    shifted = -sum(logs[i, actions[i]].item() * (rewards[i].item() - 0.4) for i in range(6)) / 6
+    found = reinforce_loss(logits, actions, rewards, baseline=0.4, entropy_weight=0.2)
+    assert found.item() == pytest.approx(shifted - 0.2 * entropy)
+
+
+def test_the_sampled_gradient_is_that_of_the_expected_reward() -> None:
+    """The gradient of minus the expected reward is exact; the sampled one must agree on average."""
+    logits = torch.tensor([[0.5, -0.2, 0.1]], dtype=torch.float64, requires_grad=True)
+    rewards = torch.tensor([[1.0, 0.2, -0.5]], dtype=torch.float64)
+    (exact,) = torch.autograd.grad(-(logits.softmax(1) * rewards).sum(), logits)
+    many = logits.detach().expand(40000, 3).clone().requires_grad_(True)
+    loss = policy_gradient_loss(many, rewards.expand(40000, 3), generator=torch.Generator().manual_seed(1))
+    (sampled,) = torch.autograd.grad(loss, many)
+    torch.testing.assert_close(sampled.sum(0, keepdim=True), exact, atol=5e-3, rtol=0)
+
+
+def test_sampling_is_repeatable() -> None:
+    logits, rewards = torch.randn(50, 4), torch.rand(50, 4)
+    first, second = (
+        policy_gradient_loss(logits, rewards, generator=torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
+def test_reinforce_finds_the_best_policy() -> None:
+    """Few strokes -> small canvas, many -> large: learned from sampled rewards alone, and on drawings not seen."""
+    generator = np.random.default_rng(0)
+
+    def made(count: int) -> tuple[SketchSet, np.ndarray]:
+        strokes = generator.integers(1, 10, count)
+        return SketchSet.from_sketches(random_sketch(generator, each) for each in strokes), (strokes - 1) // 3
+
+    train, best = made(300)
+    test, wanted = made(100)
+    rewards = -torch.from_numpy(np.abs(best[:, None] - np.arange(3))).float()
+    selector = CanvasSelector(3, hidden=32, points=32)
+    sequences, lengths = selector.encode(train)
+    optimizer = torch.optim.Adam(selector.parameters(), lr=1e-2)
+    samples = torch.Generator().manual_seed(0)
+    for _ in range(150):
+        rows = torch.randint(0, len(train), (100,), generator=samples)
+        logits = selector(sequences[rows], lengths[rows])
+        loss = policy_gradient_loss(logits, rewards[rows], generator=samples, entropy_weight=0.01)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(selector.parameters(), 1.0)
+        optimizer.step()
+    assert np.mean(selector.select(test) == wanted) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: CanvasSelector(0), "canvases must be at least 1"),
+        (lambda: CanvasSelector(2, hidden=0), "selector_hidden"),
+        (lambda: CanvasSelector(2, points=1), "points must be at least 2"),
+        (lambda: canvas_reward(torch.ones(1, 2), torch.zeros(1, 2), torch.ones(2), lambda_F=1.5), "lambda_F"),
+        (lambda: canvas_reward(torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(2), lambda_F=0.5), "ranks start at 1"),
+        (
+            lambda: canvas_reward(torch.ones(1, 2), torch.zeros(1, 2), torch.ones(3), lambda_F=0.5),
+            r"flops must be \(2,\)",
+        ),
+        (lambda: policy_gradient_loss(torch.zeros(2, 3), torch.zeros(2, 4)), "must agree"),
+    ],
+)
+def test_parameters_out_of_range(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(ParameterError, match=words):
+        call()
+
+
+def test_coordinates_must_be_finite() -> None:
+    with pytest.raises(DataError, match="finite"):
+        CanvasSelector(2).encode(Sketch.from_strokes([[(0, 0), (float("inf"), 1)]]))
