@@ -57,6 +57,9 @@ class AdaptedModel(nn.Module):
         kd_head: holds a frozen teacher; it is not saved.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, network: nn.Module, description: Description, *, kd_head: KDHead | None = None) -> None:
         super().__init__()
         self.description = description
@@ -74,9 +77,6 @@ class AdaptedModel(nn.Module):
             self.to(parameter.device)
             if self.projection is not None:
                 self.projection.to(parameter.dtype)
-
-    mean: torch.Tensor
-    std: torch.Tensor
 
     @property
     def canvases(self) -> tuple[Canvas, ...]:

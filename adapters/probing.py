@@ -14,12 +14,12 @@ from sketchkit.errors import AdaptError
 
 __all__ = ["LEAF_TYPES", "Output", "find_classifier", "modules_seen", "output_form", "take_off", "tensor_at"]
 
-# What may lie between the linear layers of a classifier.
-_BETWEEN: tuple[type[nn.Module], ...] = (
+_ACTIVATIONS: tuple[type[nn.Module], ...] = (
     *(nn.CELU, nn.ELU, nn.GELU, nn.GLU, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid),
     *(nn.LogSoftmax, nn.Mish, nn.PReLU, nn.ReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softmax, nn.Softplus, nn.Tanh),
-    *(nn.BatchNorm1d, nn.LayerNorm),
 )
+# What may lie between the linear layers of a classifier.
+_BETWEEN = (*_ACTIVATIONS, nn.BatchNorm1d, nn.LayerNorm)
 # What may go with its first linear layer.
 _BEFORE: tuple[type[nn.Module], ...] = (nn.Dropout, nn.AlphaDropout, nn.Identity, nn.Flatten)
 LEAF_TYPES: tuple[type[nn.Module], ...] = (nn.Linear, *_BETWEEN, *_BEFORE)
@@ -64,7 +64,7 @@ def find_classifier(network: nn.Module, recording: Recording, named: str | None 
     """The paths of the modules that turn features into class scores.
 
     With `auto`, the trailing chain of Linear, Dropout, activation, normalization, Identity and Flatten modules that
-    gives the output, from its first Linear on; none when no Linear gives the output. Whole Sequentials are named once.
+    gives the output, from its first Linear on; none when no Linear comes last. Whole Sequentials are named once.
 
     Args:
         network: the one that was recorded.
@@ -80,6 +80,8 @@ def find_classifier(network: nn.Module, recording: Recording, named: str | None 
     if named is None:
         return ()
     calls = _trailing_chain(recording) if named == "auto" else _from(recording, named)
+    if not calls:
+        _refuse_doubtful(recording)
     chain = {call.path for call in calls}
     elsewhere = [call for call in recording.calls if call.path in chain and call not in calls]
     if elsewhere:
@@ -219,6 +221,18 @@ def _trailing_chain(recording: Recording) -> list[Call]:
     while end < len(found) and isinstance(found[end].module, _BEFORE):
         end += 1
     return found[:end][::-1]
+
+
+def _refuse_doubtful(recording: Recording) -> None:
+    """Scores that are combined or scaled outside of modules must not be taken for features."""
+    output = tensor_at(recording.output, locate(recording.output))
+    layers = [call for call in recording.calls if not isinstance(call.module, (*_ACTIVATIONS, *_BEFORE))]
+    if output.ndim == 2 and layers and isinstance(layers[-1].module, nn.Linear):
+        raise AdaptError(
+            f"the network ends in the linear layer {layers[-1].path}, but what it gives is changed outside of modules, "
+            "and whether it is a classifier is not clear; pass classifier= with the module where scores begin, or "
+            f"None to keep the network whole. {modules_seen(recording)}"
+        )
 
 
 def _source(operation: Operation) -> int:

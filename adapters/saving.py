@@ -52,7 +52,7 @@ def save(adapted: AdaptedModel, folder: str | os.PathLike[str]) -> None:
     config = {
         "format": _FORMAT,
         "sketchkit": __version__,
-        "weights": {"file": weights.name, "sha256": digest},
+        "weights": {"file": weights.name, "sha256": digest, "channels_last": _is_channels_last(adapted)},
         "model": adapted.description.to_dict(),
     }
     atomic.write_text(path / _CONFIG, json.dumps(config, indent=2) + "\n")
@@ -67,6 +67,7 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
 
     path = Path(folder)
     weights, description = _read_config(path / _CONFIG)
+    channels_last = weights["channels_last"]
     states = _read_weights(path, weights)
     # Weights are read over all that is drawn here: a program's random numbers do not depend on a load.
     with torch.random.fork_rng(devices=[]):
@@ -74,10 +75,25 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
         try:
             take_off(network, description.classifier)
             adapted = AdaptedModel(network, description)
-            adapted.load_state_dict(states, assign=True)
+            _put_in(adapted, states, channels_last)
         except (AdaptError, RuntimeError) as error:
             raise WeightsError(f"{path}: the weights are not of this {description.network}: {error}") from None
     return adapted.eval()
+
+
+def _put_in(adapted: AdaptedModel, states: dict[str, torch.Tensor], channels_last: bool) -> None:
+    """Load in the types that were saved, and in the memory format: convolutions round differently in another one."""
+    for name, value in [*adapted.named_parameters(), *adapted.named_buffers()]:
+        if name in states:
+            value.data = value.data.to(states[name].dtype)
+    adapted.load_state_dict(states)
+    if channels_last:
+        adapted.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+
+
+def _is_channels_last(adapted: AdaptedModel) -> bool:
+    images = [value for value in adapted.backbone.parameters() if value.ndim == 4]
+    return any(value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous() for value in images)
 
 
 def _network(description: Description, model: nn.Module | None, path: Path) -> nn.Module:
@@ -102,7 +118,10 @@ def _read_config(path: Path) -> tuple[dict[str, Any], Description]:
         config = json.loads(text)
         if config["format"] != _FORMAT:
             raise WeightsError(f"{path}: format {config['format']} is not known to sketchkit {__version__}; update it")
-        weights = {"file": Path(config["weights"]["file"]).name, "sha256": config["weights"]["sha256"]}
+        # A name alone: a description from elsewhere must not lead out of the folder.
+        weights = {**config["weights"], "file": Path(config["weights"]["file"]).name}
+        if not isinstance(weights["sha256"], str) or not isinstance(weights["channels_last"], bool):
+            raise TypeError("sha256 is a text, channels_last is true or false")
         return weights, Description.from_dict(config["model"])
     except WeightsError:
         raise

@@ -167,7 +167,7 @@ class SelectorConfig:
     """Sketches a batch."""
     learning_rate: float = 2e-3
     """Of Adam."""
-    entropy_weight: float = 0.01
+    entropy_weight: float = 0.05
     """Weight of the entropy bonus at the start; it fades out linearly."""
     variants: int = 3
     """Jittered versions of each training sketch, other than those the student was trained on."""

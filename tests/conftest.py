@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import sketchkit  # noqa: F401 -- found now, before tests/ is on the path: there tests/sketchkit would be taken for it
+
 # A first call may compile a kernel, so no deadline; the same examples in every run.
 settings.register_profile("house", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("house")

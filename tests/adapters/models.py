@@ -155,6 +155,12 @@ class TwoHeads(nn.Module):
         return self.head(features), self.head_dist(features)
 
 
+class MeanOfHeads(TwoHeads):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        first, second = super().forward(images)
+        return (first + second) / 2
+
+
 class Reused(nn.Module):
     """One linear layer within the trunk and as the classifier."""
 
@@ -244,6 +250,7 @@ MODELS: dict[str, Case] = {
     "squeeze and excitation": Case(Excited, ("fc",), "features", 8),
     "tokens": Case(Tokens, (), "tokens", 8),
     "class token": Case(lambda: Tokens(head=True), ("head",), "features", 8),
+    "normalized class token, no classifier": Case(lambda: Wrapped(Tokens(), lambda x: x[:, 0]), (), "features", 8),
     "tuple": Case(lambda: Wrapped(pooled(), lambda x: (x, None)), ("inner.fc",), "features", 8),
     "two heads": Case(TwoHeads, ("head",), "features", 8),
     "dict": Case(lambda: Wrapped(pooled(), lambda x: {"aux": x[:1], "out": x}), ("inner.fc",), "features", 8),
@@ -287,6 +294,9 @@ REFUSED: dict[str, Refusal] = {
     ),
     "functional softmax": Refusal(
         lambda: Wrapped(pooled(), lambda x: F.log_softmax(x, dim=1)), ("log_softmax", "inner.fc (Linear)"), {}
+    ),
+    "scores combined by functions": Refusal(
+        MeanOfHeads, ("linear layer head_dist", "not clear", "classifier=", "None to keep"), {}
     ),
     "labels": Refusal(lambda: Wrapped(pooled(), lambda x: x.argmax(1)), ("torch.int64", "inner.fc (Linear)"), {}),
     "linear layers alone": Refusal(

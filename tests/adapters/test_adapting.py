@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from models import MODELS, REFUSED, LateConvolution, Pooled, VggLike, flat_to_block, flat_to_linear, pooled
+from models import MODELS, REFUSED, LateConvolution, MeanOfHeads, Pooled, VggLike, flat_to_block, flat_to_linear, pooled
 from torch import nn
 
 from sketchkit import AdaptedModel, AdaptError, ParameterError, adapt
@@ -123,6 +123,14 @@ def test_classifier_by_hand() -> None:
     assert adapt(model, classifier=None, **SMALL).embedding_dim == 5
     late = adapt(LateConvolution(), classifier="flatten", **SMALL)
     assert (late.summary().classifier, late.embedding_dim) == (("flatten", "classifier"), 12)
+
+
+def test_a_mean_of_heads_is_taken_off_by_name() -> None:
+    model = MeanOfHeads().eval()
+    adapted = adapt(model, classifier="head", **SMALL)
+    assert adapted.summary().classifier == ("head", "head_dist")
+    inputs = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(adapted.backbone(inputs), model.trunk(inputs).mean((2, 3)))
 
 
 def test_embedding_dim_adds_a_projection() -> None:

@@ -22,7 +22,7 @@ SKETCHES = {
 
 
 def random_sketch(generator: np.random.Generator, strokes: int) -> Sketch:
-    return Sketch.from_strokes([generator.uniform(0, 256, (3, 2)) for _ in range(strokes)])
+    return Sketch.from_strokes([generator.uniform(0, 256, (2, 2)) for _ in range(strokes)])
 
 
 @pytest.mark.parametrize("name", SKETCHES)
@@ -134,29 +134,30 @@ def test_sampling_is_repeatable() -> None:
 
 
 def test_reinforce_finds_the_best_policy() -> None:
-    """Few strokes -> small canvas, many -> large: learned from sampled rewards alone, and on drawings not seen."""
+    """Few strokes -> small canvas, many -> large: learned from sampled rewards, right on drawings not seen."""
     generator = np.random.default_rng(0)
 
     def made(count: int) -> tuple[SketchSet, np.ndarray]:
-        strokes = generator.integers(1, 10, count)
-        return SketchSet.from_sketches(random_sketch(generator, each) for each in strokes), (strokes - 1) // 3
+        strokes = generator.integers(1, 7, count)
+        return SketchSet.from_sketches(random_sketch(generator, each) for each in strokes), (strokes - 1) // 2
 
     train, best = made(300)
     test, wanted = made(100)
-    rewards = -torch.from_numpy(np.abs(best[:, None] - np.arange(3))).float()
+    rewards = torch.from_numpy(best[:, None] == np.arange(3)).float()
     selector = CanvasSelector(3, hidden=32, points=32)
     sequences, lengths = selector.encode(train)
     optimizer = torch.optim.Adam(selector.parameters(), lr=1e-2)
     samples = torch.Generator().manual_seed(0)
     for _ in range(150):
-        rows = torch.randint(0, len(train), (100,), generator=samples)
+        rows = torch.randint(0, len(train), (64,), generator=samples)
         logits = selector(sequences[rows], lengths[rows])
-        loss = policy_gradient_loss(logits, rewards[rows], generator=samples, entropy_weight=0.01)
+        # Without the entropy bonus the policy settles on one canvas before it has learned to count.
+        loss = policy_gradient_loss(logits, rewards[rows], generator=samples, entropy_weight=0.05)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(selector.parameters(), 1.0)
         optimizer.step()
-    assert np.mean(selector.select(test) == wanted) > 0.9
+    assert np.mean(selector.select(test) == wanted) > 0.95
 
 
 @pytest.mark.parametrize(
