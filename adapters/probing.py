@@ -12,7 +12,16 @@ from torch import nn
 from sketchkit.adapters.recording import Call, Operation, Recording, storage_of
 from sketchkit.errors import AdaptError
 
-__all__ = ["LEAF_TYPES", "Output", "find_classifier", "modules_seen", "output_form", "take_off", "tensor_at"]
+__all__ = [
+    "LEAF_TYPES",
+    "Output",
+    "find_classifier",
+    "locate",
+    "modules_seen",
+    "output_form",
+    "take_off",
+    "tensor_at",
+]
 
 _ACTIVATIONS: tuple[type[nn.Module], ...] = (
     *(nn.CELU, nn.ELU, nn.GELU, nn.GLU, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid),

@@ -72,7 +72,13 @@ def embed_kept(adapted: AdaptedModel, rows: NDArray[np.float16], *, chunk: int =
     """Embeddings of rows that already went through the frozen blocks: (rows, embedding_dim) float32."""
     return torch.cat(
         [
-            adapted.embed(torch.from_numpy(rows[start : start + chunk].astype(np.float32))).float().cpu()
+            adapted.embed(
+                torch.from_numpy(rows[start : start + chunk].astype(np.float32)).contiguous(
+                    memory_format=torch.channels_last
+                )
+            )
+            .float()
+            .cpu()
             for start in range(0, len(rows), chunk)
         ]
     )

@@ -45,7 +45,7 @@ from sketchkit.recipes.report import write_report
 from sketchkit.recipes.run_folder import StageFolder, fingerprint, make_folder, write_json
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["FgsbirRun", "Trained", "run"]
+__all__ = ["FgsbirRun", "Trained", "run", "train_direct", "train_teacher", "train_v1", "train_v2"]
 
 # Sketches of one photo in a batch: upstream's sets have three each, more would tilt the batch to a few photos.
 _SKETCHES_PER_PHOTO = 3

@@ -156,4 +156,6 @@ def _by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[n
 
 
 def _gather(arrays: Sequence[NDArray[np.float16]], version: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([arrays[v][row] for v, row in zip(version, rows, strict=True)])).float()
+    return torch.from_numpy(np.stack([arrays[v][row] for v, row in zip(version, rows, strict=True)])).to(
+        torch.float32, memory_format=torch.channels_last
+    )

@@ -93,8 +93,7 @@ class SelectorPolicy(nn.Module):
 
     Args:
         selector: the policy.
-        config: the entropy bonus.
-        epochs: over which the entropy bonus fades out.
+        config: the entropy bonus, which fades out over the epochs.
         flops: (canvases,) for the log.
     """
 

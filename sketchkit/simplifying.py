@@ -16,7 +16,7 @@ from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 from sketchkit.transforms import fit, resample
 
-__all__ = ["quickdraw_simplify", "significance", "simplify"]
+__all__ = ["quickdraw_simplify", "rank_points", "significance", "simplify"]
 
 Sketches = TypeVar("Sketches", Sketch, SketchSet)
 

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from rooms import REPOSITORY, modules
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from sketchkit.recipes.cli import app
+
+from rooms import REPOSITORY, modules
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

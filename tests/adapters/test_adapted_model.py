@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models import VggLike, pooled
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,6 +13,8 @@ import sketchkit
 from sketchkit import AdaptedModel, Canvas, DataError, ParameterError, Sketch, SketchSet, adapt
 from sketchkit.adapters.cost import cost
 from sketchkit.adapters.description import IMAGENET_MEAN, IMAGENET_STD
+
+from models import VggLike, pooled
 
 SIZES = (16, 32, 64)
 

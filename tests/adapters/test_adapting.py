@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from models import MODELS, REFUSED, LateConvolution, MeanOfHeads, Pooled, VggLike, flat_to_block, flat_to_linear, pooled
 from torch import nn
 
 from sketchkit import AdaptedModel, AdaptError, ParameterError, adapt
 from sketchkit.adapters import mobilenet_v2, vgg16
 from sketchkit.errors import MissingDependencyError
+
+from models import MODELS, REFUSED, LateConvolution, MeanOfHeads, Pooled, VggLike, flat_to_block, flat_to_linear, pooled
 
 SMALL: dict[str, Any] = {"canvases": (32, 64), "photo_size": 32, "selector_hidden": 8}
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from models import MODELS, VggLike
 from torch import nn
 from torch.nn import functional as F
 
 from sketchkit import ParameterError
 from sketchkit.adapters.cost import Cost, cost, latency
 from sketchkit.adapters.networks import mobilenet_v2, vgg16
+
+from models import MODELS, VggLike
 
 
 def meta(build: Callable[[], nn.Module]) -> nn.Module:

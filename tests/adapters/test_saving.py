@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import MODELS, pooled
 from torch import nn
 
 from sketchkit import AdaptedModel, Canvas, MissingDataError, OutputError, ParameterError, Sketch, WeightsError, adapt
 from sketchkit.adapters import mobilenet_v2, vgg16
 from sketchkit.adapters import saving as saving_module
+
+from models import MODELS, pooled
 
 PHOTOS = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
 SKETCH = Sketch.from_strokes([[(0, 0), (30, 5), (10, 40)], [(3, 3), (9, 9)]])

@@ -78,7 +78,7 @@ def test_svg_without_strokes(tiny_config, paired_folder, tmp_path):
     root = broken_set(tmp_path / "set", paired_folder)
     (root / "sketch" / "shape00-1.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>')
     process = call("fgsbir", tiny_config, f"data.root={root}", f"out={tmp_path / 'out'}")
-    refused(process, "shape00-1.svg", "no strokes")
+    refused(process, "shape00-1.svg", "draws nothing")
 
 
 class Attack:

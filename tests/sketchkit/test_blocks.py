@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from zoo import NOT_FINITE, ZOO, zoo_set
 
 from sketchkit import DataError, ParameterError, Sketch, SketchSet
 from sketchkit.blocks import as_block, like_input, require_finite
+
+from zoo import NOT_FINITE, ZOO, zoo_set
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -3,11 +3,12 @@ import math
 
 import numpy as np
 import pytest
-from zoo import ZOO
 
 from sketchkit import Canvas, ParameterError, SketchSet
 from sketchkit.blocks import as_block
 from sketchkit.canvas import placements
+
+from zoo import ZOO
 
 WRONG = [
     ({"size": 0}, "size must be 1 to 16384"),

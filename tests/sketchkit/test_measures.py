@@ -2,16 +2,17 @@ import csv
 import json
 import math
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo import FINITE, NOT_FINITE, ZOO, drawings, zoo_set
 
 from sketchkit import ParameterError, Sketch, SketchSet
 from sketchkit.measures import MEASURES, measure
 from sketchkit.transforms import jitter, normalize
+
+import naive
+from zoo import FINITE, NOT_FINITE, ZOO, drawings, zoo_set
 
 NAN = math.nan
 QUARTER = math.pi / 4

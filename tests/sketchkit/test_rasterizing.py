@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zoo import ZOO
 
 import sketchkit
 from sketchkit import Canvas, MissingDependencyError, ParameterError, Sketch, SketchSet, rasterize, rasterize_pyramid
 from sketchkit.blocks import as_block
 from sketchkit.canvas import placements
 from sketchkit.rasterizing import BACKENDS, Backend
+
+from zoo import ZOO
 
 LIBRARIES = ("numba", "cairo")
 SIZES = (32, 64, 128, 256)

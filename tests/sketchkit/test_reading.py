@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-from format_samples import SAMPLES, assert_same
 
 import sketchkit
 from sketchkit import Sketch, SketchSet
@@ -14,6 +13,8 @@ from sketchkit.formats import registry
 from sketchkit.formats.registry import Format
 from sketchkit.formats.source import in_chunks
 from sketchkit.reading import SketchkitWarning
+
+from format_samples import SAMPLES, assert_same
 
 LINES = [
     '{"word":"cat","key_id":"1","drawing":[[[0,9],[0,9]]]}',

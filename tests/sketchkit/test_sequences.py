@@ -3,9 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hypothesis import given
-from zoo import drawings, whole_drawings
 
 from sketchkit import DataError, ParameterError, sequences
+
+from zoo import drawings, whole_drawings
 
 # Two strokes: (1, 2) -> (4, 6), then the dot (4, 0).
 POINTS = np.array([(1, 2), (4, 6), (4, 0)], np.float32)

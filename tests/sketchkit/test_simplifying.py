@@ -1,12 +1,13 @@
-import naive
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo import FINITE, ZOO, drawings, whole_drawings, zoo_set
 
 from sketchkit import DataError, ParameterError, Sketch
 from sketchkit.simplifying import significance, simplify
+
+import naive
+from zoo import FINITE, ZOO, drawings, whole_drawings, zoo_set
 
 SMALL = [name for name, sketch in FINITE.items() if len(sketch.points) < 50]
 

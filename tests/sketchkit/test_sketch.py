@@ -2,9 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from zoo import FINITE, ZOO
 
 from sketchkit import DataError, Sketch
+
+from zoo import FINITE, ZOO
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo import ZOO, drawings, zoo_set
 
 from sketchkit import DataError, ParameterError, Sketch, SketchSet
+
+from zoo import ZOO, drawings, zoo_set
 
 
 def same(a: Sketch, b: Sketch) -> bool:

@@ -3,17 +3,18 @@ import json
 from functools import partial
 from itertools import pairwise
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo import FINITE, NOT_FINITE, ZOO, drawings, zoo_set
 
 from sketchkit import DataError, ParameterError, Sketch, SketchSet
 from sketchkit.blocks import as_block
 from sketchkit.simplifying import quickdraw_simplify, simplify
 from sketchkit.transforms import drop_strokes, fit, jitter, normalize, resample, truncate
+
+import naive
+from zoo import FINITE, NOT_FINITE, ZOO, drawings, zoo_set
 
 # Every operation on drawings: a new one is a new row here.
 OPERATIONS = {

@@ -5,11 +5,12 @@ import random
 from pathlib import Path
 
 import pytest
-from format_samples import SAMPLES, Sample, assert_same, bytes_of
 
 import sketchkit
 from sketchkit.errors import DataError, OutputError, SketchkitError
 from sketchkit.formats import registry
+
+from format_samples import SAMPLES, Sample, assert_same, bytes_of
 
 FILES = {name: sample for name, sample in SAMPLES.items() if Path(sample.path).suffix}
 ALSO = ("viewBox",)

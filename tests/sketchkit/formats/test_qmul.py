@@ -6,13 +6,14 @@ import struct
 
 import numpy as np
 import pytest
-from format_samples import SAMPLES
-from zoo import FINITE
 
 import sketchkit
 from sketchkit import SketchSet
 from sketchkit.errors import DataError
 from sketchkit.formats.plain_pickle import load_plain
+
+from format_samples import SAMPLES
+from zoo import FINITE
 
 ROWS = np.array([[33, 40.5, 0], [223, 41, 1], [50, 60, 0], [70, 80, 0], [90, 100, 1]])
 KEY = "/train/CHABRA003GRY-UK_v1_PearlGrey_A1YX741QQSMKPS"

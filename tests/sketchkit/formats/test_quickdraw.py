@@ -2,12 +2,13 @@ import json
 
 import numpy as np
 import pytest
-from format_samples import assert_same
-from zoo import NOT_FINITE, ZOO, zoo_set
 
 import sketchkit
 from sketchkit import Sketch, SketchSet
 from sketchkit.errors import DataError
+
+from format_samples import assert_same
+from zoo import NOT_FINITE, ZOO, zoo_set
 
 
 def line(drawing, **fields):

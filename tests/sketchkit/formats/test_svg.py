@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import shapely
 import svgpathtools
-from zoo import FINITE, NOT_FINITE, ZOO
 
 import sketchkit
 from sketchkit import Sketch, SketchSet
 from sketchkit.errors import DataError, MissingDataError, OutputError, ParameterError
 from sketchkit.formats.svg import read_svg, sketch_to_svg
 from sketchkit.reading import SketchkitWarning
+
+from zoo import FINITE, NOT_FINITE, ZOO
 
 
 def strokes_of(body: str, **options) -> list:
