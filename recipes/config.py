@@ -153,9 +153,9 @@ class StudentConfig:
 class SelectorConfig:
     """The canvas selector (V2), trained by REINFORCE on the frozen student."""
 
-    lambda_F: float = 0.3
+    lambda_F: float = 0.2
     """The dial: 0 cares for accuracy alone, 1 for FLOPs alone."""
-    dial: list[float] = field(default_factory=lambda: [0.05, 0.1, 0.2, 0.5])
+    dial: list[float] = field(default_factory=lambda: [0.05, 0.1, 0.3, 0.5])
     """Further values of lambda_F: a selector is trained for each, for the curve in the report."""
     lambda_r: float = 1.0
     """Weight of 1 / rank in the reward."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,8 @@ def train_teacher(this: FgsbirRun) -> Trained:
     trained = stage.finished()
     if trained is None:
         model = _new(this, config, (this.teacher_canvas,))
-        with reduced_precision(config.precision):
-            trained = _train(this, stage, "teacher", model, config.training, (this.teacher_canvas,))
+        canvases = (this.teacher_canvas,)
+        trained = _train(this, stage, "teacher", model, config.training, canvases, precision=config.precision)
     return _load(stage, trained)
 
 
@@ -211,12 +212,15 @@ def _train(
     training: TrainingConfig,
     canvases: tuple[Canvas, ...],
     targets: dict[str, torch.Tensor] | None = None,
+    *,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """Train all but the frozen blocks; batch norm keeps its ImageNet statistics, its scale and shift are trained."""
     started = time.monotonic()
     model = channels_last(model)
     front = FrozenFront(model, training.frozen_blocks)
-    inputs = _inputs(this, front, training, canvases, name)
+    with reduced_precision(precision):
+        inputs = _inputs(this, front, training, canvases, name)
     if targets:
         inputs = replace(inputs, targets=targets)
     objective = DistilledRetrieval if targets else Retrieval
@@ -241,6 +245,7 @@ def _train(
             name=name,
             schedule=cosine_with_warmup(training.warmup),
             gradient_clip=training.gradient_clip,
+            precision=partial(reduced_precision, precision),
         )
     model.save_pretrained(stage.model_path)
     return stage.finish({"history": history, "seconds": time.monotonic() - started})
@@ -290,7 +295,7 @@ def _train_outcomes(this: FgsbirRun, v1: AdaptedModel) -> tuple[SketchSet, Canva
     owners: NDArray[np.int64] = np.tile(train.photo_of_sketch, len(versions))
     embeddings = embed_on_canvases(v1, sketches, this.canvases, name="V2: sketches")
     photos = embed_photos(v1, train.photo_paths, name="V2: photos")
-    flops = [v1.cost().per_canvas[canvas.size].flops for canvas in this.canvases]
+    flops = [each.flops for each in v1.cost().per_canvas.values()]
     return sketches, canvas_outcomes(embeddings, photos, owners, flops, margin=student.training.margin)
 
 

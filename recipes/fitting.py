@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ def fit(
     name: str,
     schedule: Callable[[float], float] = lambda progress: 1.0,
     gradient_clip: float | None = None,
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> list[dict[str, float]]:
     """Train, and keep a checkpoint after each epoch; a killed training goes on after its last finished epoch.
 
@@ -49,6 +51,8 @@ def fit(
         name: shown on the bar.
         schedule: share of the training done -> factor on the learning rate.
         gradient_clip: largest gradient norm.
+        precision: gives the context of each forward pass. One context around the whole training would be wrong:
+            autocast keeps the weights that it has cast until it ends, and would not see them change.
 
     Returns:
         One record an epoch: the mean of each logged value.
@@ -64,7 +68,8 @@ def fit(
             done = (epoch * steps_per_epoch + index) / (epochs * steps_per_epoch)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * schedule(done)
-            losses: Losses = module(batch)
+            with precision():
+                losses: Losses = module(batch)
             optimizer.zero_grad()
             fabric.backward(losses["loss"])
             if gradient_clip is not None:

@@ -36,11 +36,12 @@ _INK_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass(frozen=True, eq=False)
 class _Evaluated:
-    """One model over the test pairs."""
+    """One model over the test pairs; canvas size -> embeddings, ranks, and FLOPs of a pass."""
 
     photos: torch.Tensor
     sketches: dict[int, torch.Tensor]
     ranks: dict[int, NDArray[np.int64]]
+    flops: dict[int, float]
 
 
 def measure_run(
@@ -80,7 +81,7 @@ def measure_run(
         "config": asdict(this.config),
         "rows": rows,
         "canvases": [canvas.size for canvas in this.canvases],
-        "canvas_flops": {str(canvas.size): _flops(models["v1"], canvas) for canvas in this.canvases},
+        "canvas_flops": {str(size): flops for size, flops in evaluated["v1"].flops.items()},
         "per_canvas": {
             name: {
                 str(size): {"acc@1": accuracy(found, 1), "acc@10": accuracy(found, 10)}
@@ -115,7 +116,8 @@ def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequenc
         photos = embed_photos(model, test.photo_paths, name=f"{name}: test photos")
         sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
     found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
-    return _Evaluated(photos, sketches, found)
+    flops = {size: float(each.flops) for size, each in model.cost().per_canvas.items()}
+    return _Evaluated(photos, sketches, found, flops)
 
 
 def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -127,7 +129,7 @@ def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated,
         "network": config.network,
         "canvas": str(canvas.size),
         "params": sum(parameter.numel() for parameter in _embedding_parameters(model)),
-        "flops": _flops(model, canvas),
+        "flops": evaluated.flops[canvas.size],
         **_accuracies(this, evaluated.ranks[canvas.size]),
         "mean_acc@1": float(np.mean([accuracy(found, 1) for found in evaluated.ranks.values()])) if several else None,
         "ms": _milliseconds(this, model, evaluated.photos, canvas, name),
@@ -161,10 +163,6 @@ def _accuracies(this: FgsbirRun, found: NDArray[np.int64]) -> dict[str, Any]:
     return {f"acc@{top}": accuracy(found, top) for top in (1, 5, 10)} | {"acc@1_interval": list(interval)}
 
 
-def _flops(model: AdaptedModel, canvas: Canvas) -> float:
-    return float(model.cost().per_canvas[canvas.size].flops)
-
-
 def _milliseconds(
     this: FgsbirRun, model: AdaptedModel, photos: torch.Tensor, canvas: Canvas | None, name: str
 ) -> dict[str, float]:
@@ -179,6 +177,7 @@ def _milliseconds(
             gallery.search(model.embed_sketches(next(queries), canvas=canvas))
 
     measured = latency(query, repeats=len(spread), warmup=2, threads=1)
+    next(queries, None)  # lets the bar end
     return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}
 
 
@@ -189,7 +188,7 @@ def _chosen(embeddings: Mapping[int, torch.Tensor], chosen: NDArray[np.int64]) -
 def _selection(this: FgsbirRun, selection: Selection, v1: _Evaluated, chosen: NDArray[np.int64]) -> dict[str, Any]:
     """V2 beside choices that know nothing, at their expected accuracy, and one that knows everything."""
     sizes = [canvas.size for canvas in this.canvases]
-    flops = np.array([_flops(selection.v2, canvas) for canvas in this.canvases])
+    flops = np.array([v1.flops[size] for size in sizes])
     right = np.stack([v1.ranks[size] == 1 for size in sizes], axis=1)
     counts = {str(size): int(np.sum(chosen == size)) for size in sizes}
     mix = np.array(list(counts.values())) / len(chosen)
@@ -202,20 +201,19 @@ def _selection(this: FgsbirRun, selection: Selection, v1: _Evaluated, chosen: ND
         "random_same_mix": {"acc@1": float(right.mean(axis=0) @ mix), "flops": float(flops @ mix)},
         "random_uniform": {"acc@1": float(right.mean()), "flops": float(flops.mean())},
         "oracle": {"acc@1": float(right.any(axis=1).mean()), "flops": float(flops[smallest_right].mean())},
-        "dial": [_dial_point(this, selection, v1, lambda_F) for lambda_F in sorted(selection.dial)],
+        "dial": [_dial_point(this, selection, v1, own.flops, value) for value in sorted(selection.dial)],
     }
 
 
-def _dial_point(this: FgsbirRun, selection: Selection, v1: _Evaluated, lambda_F: float) -> dict[str, Any]:
+def _dial_point(
+    this: FgsbirRun, selection: Selection, v1: _Evaluated, selector_flops: float, lambda_F: float
+) -> dict[str, Any]:
     chosen = selection.select(this.pairs.test.sketches, lambda_F)
     found = np.array([v1.ranks[int(size)][index] for index, size in enumerate(chosen)])
-    own = selection.v2.cost(this.pairs.test.sketches).selector.flops
-    canvases = {canvas.size: canvas for canvas in this.canvases}
-    passes = np.mean([_flops(selection.v2, canvases[int(size)]) for size in chosen])
     return {
         "lambda_F": lambda_F,
         "acc@1": accuracy(found, 1),
-        "flops": float(passes) + own,
+        "flops": float(np.mean([v1.flops[int(size)] for size in chosen])) + selector_flops,
         "counts": {str(canvas.size): int(np.sum(chosen == canvas.size)) for canvas in this.canvases},
     }
 

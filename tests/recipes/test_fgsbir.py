@@ -79,7 +79,7 @@ def test_a_finished_run_is_not_trained_again(undisturbed, paired_folder, monkeyp
 
 @pytest.mark.parametrize(
     "killed_at",
-    ["teacher/checkpoint.pt", "direct/started.json", "v1/done.json", "v2/selector_0.3.safetensors", "results.json"],
+    ["teacher/checkpoint.pt", "direct/started.json", "v1/done.json", "v2/selector_0.2.safetensors", "results.json"],
 )
 def test_kill_9_then_the_same_command_ends_with_the_same_table(
     undisturbed, paired_folder, tiny_config, tmp_path, killed_at
