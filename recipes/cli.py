@@ -55,11 +55,13 @@ def fgsbir(
     Every stage keeps checkpoints: run the same command again after a kill, and it goes on.
     """
     from sketchkit.recipes.config import load_config
+
+    words = overrides or []
+    settings = load_config(config, words)  # before torch is loaded: a slip of the pen is answered at once
+
     from sketchkit.recipes.fgsbir import run
     from sketchkit.recipes.report import format_table
 
-    words = overrides or []
-    settings = load_config(config, words)
     results = run(settings, command=shlex.join(["sketchkit", "fgsbir", config, *words]))
     typer.echo()
     typer.echo(format_table(results))

@@ -64,7 +64,8 @@ class FgsbirRun:
     def stage(self, name: str, *depends_on: Any) -> StageFolder:
         """The folder of a stage whose outcome depends on the data, the seed and `depends_on`."""
         train = self.pairs.train
-        data = (train.name, [path.name for path in train.photo_paths], train.photo_of_sketch, train.sketches.points)
+        drawings = (train.sketches.points, train.sketches.stroke_offsets, train.sketches.sketch_offsets)
+        data = (train.name, train.photo_hashes, train.photo_of_sketch, *drawings)
         return StageFolder(self.out / name, fingerprint(self.config.seed, *data, *depends_on))
 
     @property

@@ -77,7 +77,7 @@ class TrainingInputs:
             name: shown on the bars.
         """
         mirrors = (False, True) if mirror else (False,)
-        photos = [_kept_photos(front, pairs.photo_paths, photo_size, mirrored, cache, name) for mirrored in mirrors]
+        photos = [_kept_photos(front, pairs, photo_size, mirrored, cache, name) for mirrored in mirrors]
         sketches: dict[int, list[NDArray[np.float16]]] = {canvas.size: [] for canvas in canvases}
         for mirrored in mirrors:
             for variant in range(variants):
@@ -124,14 +124,14 @@ class TrainingInputs:
 
 
 def _kept_photos(
-    front: FrozenFront, paths: Sequence[Path], size: int, mirrored: bool, cache: Path, name: str
+    front: FrozenFront, pairs: PairedSet, size: int, mirrored: bool, cache: Path, name: str
 ) -> NDArray[np.float16]:
     def compute(rows: slice) -> torch.Tensor:
-        pixels = load_photos(paths[rows], size)
+        pixels = load_photos(pairs.photo_paths[rows], size)
         return front(front.adapted.photo_inputs(_flipped(pixels) if mirrored else pixels))
 
-    key = fingerprint("photos", front.identity, size, mirrored, [str(path) for path in paths])
-    return cached(cache, key, len(paths), compute, name=f"{name}: photos")
+    key = fingerprint("photos", front.identity, size, mirrored, pairs.photo_hashes)
+    return cached(cache, key, len(pairs.photo_paths), compute, name=f"{name}: photos")
 
 
 def _kept_sketches(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sketchkit.errors import DataError, ParameterError
+from sketchkit.errors import DataError, MissingDataError, ParameterError
 from sketchkit.recipes.config import DataConfig
 from sketchkit.sketch_set import SketchSet
 
@@ -39,6 +41,18 @@ class PairedSet:
     def photo_keys(self) -> list[str]:
         """The photos' file names without suffix."""
         return [path.stem for path in self.photo_paths]
+
+    @cached_property
+    def photo_hashes(self) -> list[str]:
+        """SHA-256 of each photo's file: results and caches belong to what a photo shows, not to its name.
+
+        Raises:
+            MissingDataError: a photo is gone.
+        """
+        try:
+            return [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.photo_paths]
+        except FileNotFoundError as error:
+            raise MissingDataError(f"{error.filename}: this photo is gone") from None
 
     def take_photos(self, photos: Sequence[int] | NDArray[np.int64]) -> PairedSet:
         """The part that belongs to some photos, photos in the order given."""
