@@ -85,6 +85,7 @@ arrows: setup tree
 
 bench: setup
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/rasterizing.py
 
 wheel: setup
 	@rm -rf build dist

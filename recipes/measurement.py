@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -251,5 +252,15 @@ def _data(this: FgsbirRun) -> dict[str, Any]:
 def _environment() -> dict[str, str]:
     return {name: version(name) for name in ("sketchkit", "torch", "numpy", "numba", "faiss-cpu")} | {
         "python": platform.python_version(),
-        "machine": f"{platform.machine()} {platform.processor()}, {torch.get_num_threads()} threads".replace(" ,", ","),
+        "machine": f"{_processor()}, {torch.get_num_threads()} threads",
     }
+
+
+def _processor() -> str:
+    """The processor's name; Python's own answer is empty on most Linux systems."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        named = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        if named:
+            return named[0]
+    return platform.processor() or platform.machine()
