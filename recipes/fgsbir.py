@@ -104,7 +104,6 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
             other settings.
     """
     out = make_folder(Path(config.out))
-    atomic.write_text(out / "config.yaml", to_yaml(config))
     keep_freed_memory()
     fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
     fabric.launch()
@@ -130,6 +129,7 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     }
     write_json(out / "results.json", results)
     write_json(out / "predictions.json", predictions)
+    atomic.write_text(out / "config.yaml", to_yaml(config))  # not before: until now the folder may hold another run's
     write_report(results, out / "report.html")
     return results
 

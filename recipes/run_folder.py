@@ -1,13 +1,12 @@
 """What a run leaves on disk, so that a killed run goes on where it was.
 
     out/
-      config.yaml            the settings of the run
       cache/<hash>.npy       outputs of frozen layers
       teacher/ direct/ v1/ v2/
         checkpoint.pt        the last finished epoch: parameters, optimizer, history
         model/               the finished model (`save_pretrained`)
         done.json            written last: the stage is finished
-      results.json, predictions.json, report.html
+      results.json, predictions.json, config.yaml, report.html
 
 A stage that finds its `done.json` is not run again; one that finds a checkpoint goes on after its epoch. Both carry the
 fingerprint of the settings that they depend on, so that results of other settings are never mixed in.

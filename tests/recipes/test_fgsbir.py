@@ -77,6 +77,17 @@ def test_a_finished_run_is_not_trained_again(undisturbed, paired_folder, monkeyp
     assert outcome(undisturbed) == before
 
 
+def test_other_settings_leave_an_earlier_run_whole(undisturbed):
+    before = {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()}
+    words = [f"out={undisturbed}", "student.training.epochs=3"]
+    again = subprocess.run(
+        [*COMMAND, str(undisturbed / "config.yaml"), *words], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 2
+    assert "holds a stage of other settings or data; choose another out=FOLDER" in again.stderr
+    assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     "killed_at",
     ["teacher/checkpoint.pt", "direct/started.json", "v1/done.json", "v2/selector_0.2.safetensors", "results.json"],
