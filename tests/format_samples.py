@@ -56,6 +56,17 @@ def _raw() -> SketchSet:
     )
 
 
+def _binary() -> SketchSet:
+    house = [[(0, 255), (128, 0), (255, 255)], [(0, 255), (255, 255)]]
+    drawings = SketchSet.from_sketches(Sketch.from_strokes(strokes) for strokes in [house, [], [[], *house], house])
+    return drawings.with_columns(
+        key=np.array([2**64 - 1, 0, 5201136883597312, 7], np.uint64),
+        countrycode=np.array(["CH", "US", "", "BR"], dtype=object),
+        recognized=np.array([True, False, True, True]),
+        timestamp=np.array([1488495910, 0, 2**32 - 1, 1], np.uint32),
+    )
+
+
 def _svg() -> SketchSet:
     return SketchSet.from_sketches(
         [
@@ -70,6 +81,7 @@ SAMPLES = {
     "qmul": Sample("qmul", "ChairV2_Coordinate.pkl", _qmul()),
     "quickdraw": Sample("quickdraw", "house.ndjson", _simplified()),
     "quickdraw, raw": Sample("quickdraw", "raw.ndjson", _raw()),
+    "quickdraw-binary": Sample("quickdraw-binary", "house.bin", _binary()),
     "svg": Sample("svg", "drawn.svg", _svg()[1:2]),
     "svg, folder": Sample("svg", "drawings", _svg()),
 }

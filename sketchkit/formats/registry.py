@@ -59,6 +59,7 @@ class Format:
 _OURS = {
     "qmul": "sketchkit.formats.qmul",
     "quickdraw": "sketchkit.formats.quickdraw",
+    "quickdraw-binary": "sketchkit.formats.quickdraw_binary",
     "svg": "sketchkit.formats.svg",
 }
 _registered: dict[str, Format] = {}

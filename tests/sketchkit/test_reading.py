@@ -78,7 +78,7 @@ def test_scan_checks_its_arguments_before_the_first_chunk(shoes, tmp_path):
             sketchkit.scan(shoes, **wrong)
     with pytest.raises(MissingDataError, match=r"absent\.ndjson: there is no such file"):
         sketchkit.scan(tmp_path / "absent.ndjson")
-    with pytest.raises(FormatError, match=r"shoes.ndjson: there is no format 'qickdraw'; known formats are qmul, q"):
+    with pytest.raises(FormatError, match=r"shoes.ndjson: there is no format 'qickdraw'; known formats are .*qmul, q"):
         sketchkit.scan(shoes, "qickdraw")
 
 
@@ -87,7 +87,8 @@ def test_a_file_of_no_known_format_says_what_was_tried(content, tmp_path):
     path = tmp_path / "unknown"
     path.write_bytes(content)
     with pytest.raises(
-        FormatError, match=r"unknown: no known format fits: starts with b.*; tried qmul, quickdraw, svg"
+        FormatError,
+        match=r"unknown: no known format fits: starts with b.*; tried .*qmul, quickdraw, quickdraw-binary, ",
     ):
         sketchkit.read(path)
 
@@ -116,7 +117,7 @@ def test_write_takes_an_iterable(tmp_path):
 
 def test_write_refuses_what_it_cannot_name(tmp_path):
     house = SAMPLES["quickdraw"].sketches
-    with pytest.raises(FormatError, match=r"the suffix '\.txt' is of no known format; use one of \.jsonl, \.ndjson"):
+    with pytest.raises(FormatError, match=r"the suffix '\.txt' is of no known format; use one of .*\.jsonl, \.ndjson"):
         sketchkit.write(house, tmp_path / "house.txt")
     with pytest.raises(FormatError, match="there is no format 'csv'"):
         sketchkit.write(house, tmp_path / "house.txt", format="csv")
