@@ -1,8 +1,8 @@
 # sketchkit from a checkout. Needs make and Python >= 3.10; everything else is installed into .venv by `make setup`.
 
 PYTHON ?= python3
-OUT ?= runs/demo
 DATA ?=
+OUT ?= runs/$(if $(DATA),$(notdir $(DATA:/=)),demo)
 ARGS ?=
 
 VENV := .venv

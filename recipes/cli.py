@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -39,8 +39,6 @@ def main() -> None:
             raise
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{os.strerror(error.errno or 0)}; choose another out=FOLDER or make room, then run again")
-    except KeyboardInterrupt:
-        _fail("stopped; run the same command again to go on", code=130)
 
 
 @app.command()
@@ -62,7 +60,10 @@ def fgsbir(
     from sketchkit.recipes.fgsbir import run
     from sketchkit.recipes.report import format_table
 
-    results = run(settings, command=shlex.join(["sketchkit", "fgsbir", config, *words]))
+    try:
+        results = run(settings, command=shlex.join(["sketchkit", "fgsbir", config, *words]))
+    except KeyboardInterrupt:
+        _fail("stopped; run the same command again to go on", code=130)
     typer.echo()
     typer.echo(format_table(results))
     for line in (results["data"]["note"], results["note"]):
@@ -130,6 +131,6 @@ def _root(
     pass
 
 
-def _fail(message: str, *, code: int = 2) -> None:
+def _fail(message: str, *, code: int = 2) -> NoReturn:
     typer.echo(f"sketchkit: {' '.join(message.split())}", err=True)
     sys.exit(code)

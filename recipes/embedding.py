@@ -16,20 +16,32 @@ from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.progress import progress
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["channels_last", "embed_kept", "embed_on_canvases", "embed_photos", "reduced_precision"]
+__all__ = [
+    "channels_last",
+    "embed_kept",
+    "embed_on_canvases",
+    "embed_photos",
+    "native_precision",
+    "reduced_precision",
+]
 
 
 def reduced_precision(setting: str) -> AbstractContextManager[object]:
-    """The context for a network's passes: bfloat16 where the setting and the processor allow it.
+    """The context for a network's passes.
 
     Args:
-        setting: `bf16`, `fp32`, or `auto`: bfloat16 on processors that multiply it natively, where a VGG-16 pass is
-            some 2.5 times faster; elsewhere it would be slower.
+        setting: `bf16` or `fp32`; see `native_precision` for `auto`.
     """
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    if setting == "bf16" or (setting == "auto" and native):
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+    return torch.autocast("cpu", torch.bfloat16) if setting == "bf16" else nullcontext()
+
+
+def native_precision(setting: str) -> str:
+    """What `auto` means here: `bf16` where the processor multiplies it natively (elsewhere it is slower), or `fp32`."""
+    if setting != "auto":
+        return setting
+    # Private in torch, and not in all of its releases; where they are missing, single precision is always right.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16" if any(supported is not None and supported() for supported in asked) else "fp32"
 
 
 def channels_last(adapted: AdaptedModel) -> AdaptedModel:

@@ -12,7 +12,8 @@ __all__ = ["accuracy", "bootstrap_interval", "ranks"]
 def ranks(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rank of each sketch's photo in the gallery, 1 = best.
 
-    A photo at exactly the distance of the right one counts as before it: a collapsed network gains nothing by ties.
+    A photo at exactly the distance of the right one counts as before it: a collapsed network gains nothing by ties, and
+    one whose embeddings are NaN is last everywhere.
 
     Args:
         sketches: (sketches, embedding_dim), L2-normalized.
@@ -24,7 +25,7 @@ def ranks(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDArray
     """
     similarity = (sketches.double() @ photos.double().T).cpu().numpy()
     right = similarity[np.arange(len(similarity)), photo_of_sketch]
-    found: NDArray[np.int64] = (similarity >= right[:, None]).sum(axis=1)
+    found: NDArray[np.int64] = (~(similarity < right[:, None])).sum(axis=1)
     return found
 
 

@@ -22,16 +22,25 @@ from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.adapting import adapt
 from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.canvas import Canvas
+from sketchkit.errors import ParameterError
 from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.config import FgsbirConfig, SelectorConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
 from sketchkit.recipes.datasets import load_pairs
-from sketchkit.recipes.embedding import channels_last, embed_kept, embed_on_canvases, embed_photos, reduced_precision
+from sketchkit.recipes.embedding import (
+    channels_last,
+    embed_kept,
+    embed_on_canvases,
+    embed_photos,
+    native_precision,
+    reduced_precision,
+)
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import TrainingInputs, jittered
 from sketchkit.recipes.measurement import measure_run
 from sketchkit.recipes.objectives import DistilledRetrieval, Retrieval
 from sketchkit.recipes.pairs import TrainTest, split_pairs
+from sketchkit.recipes.photos import check_photos
 from sketchkit.recipes.policy import (
     CanvasOutcomes,
     Selection,
@@ -43,7 +52,7 @@ from sketchkit.recipes.policy import (
 )
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.report import write_report
-from sketchkit.recipes.run_folder import StageFolder, fingerprint, make_folder, write_json
+from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["FgsbirRun", "Trained", "run", "train_direct", "train_teacher", "train_v1", "train_v2"]
@@ -105,9 +114,11 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     """
     out = make_folder(Path(config.out))
     keep_freed_memory()
-    fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
-    fabric.launch()
+    clear_temporaries(out)
+    config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+    fabric = _fabric(config)
     pairs = split_pairs(load_pairs(config.data.name, config.data.root), config.data, config.seed)
+    check_photos([*pairs.train.photo_paths, *pairs.test.photo_paths])
     train, test = pairs.train, pairs.test
     note(f"{train.name}: training on {len(train.sketches)} sketches of {len(train.photo_paths)} photos")
     note(f"evaluating on {len(test.sketches)} of {len(test.photo_paths)} photos: {pairs.description}")
@@ -134,6 +145,15 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     return results
 
 
+def _fabric(config: FgsbirConfig) -> Fabric:
+    try:
+        fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
+        fabric.launch()
+    except Exception as error:  # Fabric's errors have no common base
+        raise ParameterError(f"accelerator={config.accelerator} devices={config.devices}: {error}") from None
+    return fabric
+
+
 def train_teacher(this: FgsbirRun) -> Trained:
     """The full network, trained on the retrieval objective at its one large canvas."""
     config = this.config.teacher
@@ -148,7 +168,10 @@ def train_teacher(this: FgsbirRun) -> Trained:
 
 def train_direct(this: FgsbirRun) -> Trained:
     """The efficient network trained like the teacher: at the largest canvas, without distillation."""
-    student = replace(this.config.student, distillation="none")
+    # Nothing of the distillation counts here: tuning it must not train this student again.
+    student = replace(
+        this.config.student, distillation="none", distillation_share=0.0, distillation_weight=0.0, beta=0.0
+    )
     stage = this.stage("direct", asdict(student), this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
@@ -191,12 +214,15 @@ def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained, Selection]:
         }
         v1.canvas_selector.load_state_dict(load_selector(paths[config.lambda_F]))
         v1.save_pretrained(stage.model_path)
-        trained = stage.finish({"history": histories[config.lambda_F], "seconds": time.monotonic() - started})
+        right = (outcomes.ranks == 1).double().mean(dim=0).tolist()
+        shares = {str(canvas.size): share for canvas, share in zip(this.canvases, right, strict=True)}
+        seconds = time.monotonic() - started
+        trained = stage.finish({"history": histories[config.lambda_F], "seconds": seconds, "training_acc@1": shares})
     loaded = _load(stage, trained)
     selectors = {value: copy.deepcopy(loaded.model.canvas_selector) for value in values}
     for value, selector in selectors.items():
         selector.load_state_dict(load_selector(paths[value]))
-    return loaded, Selection(loaded.model, selectors)
+    return loaded, Selection(loaded.model, selectors, dict(trained["training_acc@1"]))
 
 
 def _new(this: FgsbirRun, config: TeacherConfig | StudentConfig, canvases: tuple[Canvas, ...]) -> AdaptedModel:
@@ -275,7 +301,10 @@ def _inputs(
 
 
 def _teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, torch.Tensor]:
-    """The teacher's view of every training photo and sketch, from what its frozen blocks left in the cache."""
+    """The teacher's view of every training photo and sketch, from what its frozen blocks left in the cache.
+
+    It sees each as it is: V1's jittered and mirrored versions are taught the relations of the plain ones.
+    """
     config = this.config.teacher
     front = FrozenFront(teacher, config.training.frozen_blocks)
     with reduced_precision(config.precision):

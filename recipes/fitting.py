@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
+from sketchkit.errors import ParameterError
 from sketchkit.recipes.progress import note, progress
 from sketchkit.recipes.run_folder import StageFolder
 
@@ -37,8 +38,8 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train, and keep a checkpoint after each epoch; a killed training goes on after its last finished epoch.
 
-    Everything random in an epoch must come from `batches(epoch)` and `step`'s own `epoch` attribute, never from a
-    state that a restart would lose; then a resumed training equals an undisturbed one.
+    Everything random in an epoch must come from `batches(epoch)`, never from a state that a restart would
+    lose; then a resumed training equals an undisturbed one.
 
     Args:
         fabric: device and precision.
@@ -56,6 +57,9 @@ def fit(
 
     Returns:
         One record an epoch: the mean of each logged value.
+
+    Raises:
+        ParameterError: the loss is not finite.
     """
     module, optimizer = fabric.setup(step, optimizer)
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -69,7 +73,12 @@ def fit(
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * schedule(done)
             with precision():
-                losses: Losses = module(batch)
+                losses: Losses = module(fabric.to_device(batch))
+            if not torch.isfinite(losses["loss"]):
+                raise ParameterError(
+                    f"{name}: the loss of epoch {epoch + 1} is {losses['loss'].item()}; lower its learning_rate, "
+                    f"and remove {stage.path} to begin anew"
+                )
             optimizer.zero_grad()
             fabric.backward(losses["loss"])
             if gradient_clip is not None:

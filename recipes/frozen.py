@@ -15,7 +15,7 @@ from torch import nn
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.errors import ParameterError
-from sketchkit.recipes.progress import progress
+from sketchkit.recipes.progress import note, progress
 from sketchkit.recipes.run_folder import fingerprint, make_folder
 
 __all__ = ["FrozenFront", "cached"]
@@ -65,8 +65,9 @@ class FrozenFront:
 
     @property
     def identity(self) -> str:
-        """Changes whenever an output could: a hash of the frozen blocks' parameters and make-up."""
-        return fingerprint(str(self._front), *self._front.state_dict().values())
+        """Changes whenever an output could: a hash of the frozen blocks' parameters, make-up and precision."""
+        precision = str(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else "float32"
+        return fingerprint(str(self._front), precision, *self._front.state_dict().values())
 
 
 def cached(
@@ -94,21 +95,37 @@ def cached(
         OutputError: the folder cannot be written, the disk is full.
     """
     path = folder / f"{key}.npy"
+    kept = _open(path)
+    if kept is None:
+        _compute(make_folder(folder) / path.name, count, compute, name, chunk)
+        kept = _open(path)
+        assert kept is not None
+    return kept
+
+
+def _open(path: Path) -> NDArray[np.float16] | None:
+    """The rows kept in a file; None when there is none, or only a damaged one."""
     if not path.is_file():
-        with atomic.replacing(make_folder(folder) / path.name) as temporary, temporary.open("wb") as file:
-            header_written = False
-            for start in progress(range(0, count, chunk), name, unit=f"x{chunk} pictures"):
-                rows = compute(slice(start, min(start + chunk, count))).half().cpu().numpy()
-                if not header_written:
-                    shape = (count, *rows.shape[1:])
-                    header = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(file, header)
-                    header_written = True
-                file.write(rows.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-    array: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return None
+    try:
+        array: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError):
+        note(f"{path}: damaged, computed anew")
+        return None
     return array
+
+
+def _compute(path: Path, count: int, compute: Callable[[slice], torch.Tensor], name: str, chunk: int) -> None:
+    with atomic.replacing(path) as temporary, temporary.open("wb") as file:
+        for start in progress(range(0, count, chunk), name, unit=f"x{chunk} pictures"):
+            rows = compute(slice(start, min(start + chunk, count))).half().cpu().numpy()
+            if start == 0:
+                shape = (count, *rows.shape[1:])
+                header = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(rows.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _features(adapted: AdaptedModel) -> tuple[nn.Module | None, nn.Sequential | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -113,12 +114,17 @@ def measure_run(
 
 def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequence[Canvas]) -> _Evaluated:
     test = this.pairs.test
-    with reduced_precision(this.config.teacher.precision if name == "teacher" else "fp32"):
+    with _precision(this, name):
         photos = embed_photos(model, test.photo_paths, name=f"{name}: test photos")
         sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
     found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
     flops = {size: float(each.flops) for size, each in model.cost().per_canvas.items()}
     return _Evaluated(photos, sketches, found, flops)
+
+
+def _precision(this: FgsbirRun, name: str) -> AbstractContextManager[object]:
+    """A model is timed in the precision in which it is evaluated."""
+    return reduced_precision(this.config.teacher.precision if name == "teacher" else "fp32")
 
 
 def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -177,7 +183,8 @@ def _milliseconds(
         with torch.no_grad():
             gallery.search(model.embed_sketches(next(queries), canvas=canvas))
 
-    measured = latency(query, repeats=len(spread), warmup=2, threads=1)
+    with _precision(this, name):
+        measured = latency(query, repeats=len(spread), warmup=2, threads=1)
     next(queries, None)  # lets the bar end
     return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}
 
@@ -201,6 +208,7 @@ def _selection(this: FgsbirRun, selection: Selection, v1: _Evaluated, chosen: ND
         "selector_flops": own.flops,
         "random_same_mix": {"acc@1": float(right.mean(axis=0) @ mix), "flops": float(flops @ mix)},
         "random_uniform": {"acc@1": float(right.mean()), "flops": float(flops.mean())},
+        "training_acc@1": selection.training_accuracy,
         "oracle": {"acc@1": float(right.any(axis=1).mean()), "flops": float(flops[smallest_right].mean())},
         "dial": [_dial_point(this, selection, v1, own.flops, value) for value in sorted(selection.dial)],
     }

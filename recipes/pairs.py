@@ -48,11 +48,14 @@ class PairedSet:
 
         Raises:
             MissingDataError: a photo is gone.
+            DataError: a photo cannot be read.
         """
         try:
             return [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.photo_paths]
         except FileNotFoundError as error:
             raise MissingDataError(f"{error.filename}: this photo is gone") from None
+        except OSError as error:
+            raise DataError(f"{error.filename}: this photo cannot be read: {error.strerror}") from None
 
     def take_photos(self, photos: Sequence[int] | NDArray[np.int64]) -> PairedSet:
         """The part that belongs to some photos, photos in the order given."""
@@ -114,6 +117,7 @@ def split_pairs(pairs: PairedSet, config: DataConfig, seed: int) -> TrainTest:
         test_photos, training = _fold(pairs, training, config)
         absent = "" if official is None or has_test else " (the official test split is not in this folder)"
         description = f"fold {config.fold + 1} of {config.folds} of the training photos{absent}"
+    training = np.intersect1d(training, pairs.photo_of_sketch)  # a photo that nobody drew teaches nothing
     generator = np.random.default_rng([seed, 1])
     sides = []
     for photos, limit in ((training, config.max_train_photos), (test_photos, config.max_test_photos)):

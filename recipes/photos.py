@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sketchkit.errors import DataError, MissingDataError
 
-__all__ = ["load_photo", "load_photos", "photo_files"]
+__all__ = ["check_photos", "load_photo", "load_photos", "photo_files"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
 
@@ -30,6 +30,28 @@ def photo_files(folder: Path) -> tuple[Path, ...]:
     if not found:
         raise MissingDataError(f"{folder}: no photos there ({', '.join(_SUFFIXES)})")
     return found
+
+
+def check_photos(paths: Iterable[Path]) -> None:
+    """Look at the head of each photo, so that a bad one is found before a training, not after.
+
+    Args:
+        paths: SVG files are passed over.
+
+    Raises:
+        MissingDataError: a photo is not there.
+        DataError: a file is no picture.
+    """
+    for path in paths:
+        if path.suffix.lower() == ".svg":
+            continue
+        try:
+            with Image.open(path):
+                pass
+        except FileNotFoundError:
+            raise MissingDataError(f"{path}: no such photo") from None
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path}: not a picture that can be read: {error}") from None
 
 
 def load_photos(paths: Sequence[Path] | Iterable[Path], size: int) -> NDArray[np.uint8]:
@@ -56,8 +78,10 @@ def load_photo(path: Path, size: int) -> NDArray[np.uint8]:
     try:
         source = io.BytesIO(_render_svg(path, size)) if path.suffix.lower() == ".svg" else path
         with Image.open(source) as opened:
-            picture = opened.convert("RGBA")
-    except (OSError, ValueError, SyntaxError) as error:
+            if opened.mode.startswith("I"):
+                raise ValueError("more than 8 bits a channel; save it with 8")
+            picture = ImageOps.exif_transpose(opened).convert("RGBA")  # a phone says in EXIF how it was held
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a picture that can be read: {error}") from None
     side = max(picture.size)
     ground = Image.new("RGBA", (side, side), "white")

@@ -156,10 +156,13 @@ class Selection:
     Args:
         v2: V1 with the selector of the run's own lambda_F.
         dial: lambda_F -> selector.
+        training_accuracy: canvas size -> acc@1 on the drawings that gave the rewards; beside acc@1 on the test pairs
+            it says how much too rosy those are.
     """
 
     v2: AdaptedModel
     dial: dict[float, CanvasSelector]
+    training_accuracy: dict[str, float]
 
     def select(self, sketches: SketchSet, lambda_F: float) -> NDArray[np.int64]:
         """Canvas sizes, (sketches,), that the selector of one dial value chooses."""

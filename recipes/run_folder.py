@@ -3,13 +3,16 @@
     out/
       cache/<hash>.npy       outputs of frozen layers
       teacher/ direct/ v1/ v2/
+        started.json         the fingerprint of the settings
         checkpoint.pt        the last finished epoch: parameters, optimizer, history
+        log/                 TensorBoard
         model/               the finished model (`save_pretrained`)
         done.json            written last: the stage is finished
       results.json, predictions.json, config.yaml, report.html
 
-A stage that finds its `done.json` is not run again; one that finds a checkpoint goes on after its epoch. Both carry the
-fingerprint of the settings that they depend on, so that results of other settings are never mixed in.
+A stage that finds its `done.json` is not run again; one that finds a checkpoint goes on after its epoch. `done.json`
+and `started.json` carry the fingerprint of the settings that the stage depends on, so that results of other settings
+are never mixed in.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +30,7 @@ import torch
 from sketchkit import atomic
 from sketchkit.errors import DataError, OutputError, ParameterError
 
-__all__ = ["StageFolder", "fingerprint", "make_folder", "read_json", "write_json"]
+__all__ = ["StageFolder", "clear_temporaries", "fingerprint", "make_folder", "read_json", "write_json"]
 
 
 class StageFolder:
@@ -90,6 +94,13 @@ class StageFolder:
         if not isinstance(state, dict):
             raise DataError(f"{path}: not a checkpoint of sketchkit; remove it to train anew")
         return state
+
+
+def clear_temporaries(out: Path) -> None:
+    """Remove what a killed run was writing: names of `sketchkit.atomic.replacing`, which nothing refers to."""
+    for path in out.rglob(".*"):
+        if path.is_file() and re.fullmatch(r"\..+\.[0-9a-f]{16}(\.\w+)?", path.name):
+            path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:

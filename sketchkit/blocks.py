@@ -19,12 +19,13 @@ def as_block(sketches: Sketch | SketchSet | Iterable[Sketch]) -> SketchSet:
 
     Raises:
         ParameterError: it is none of these.
+        DataError: offsets do not fit the points: compiled kernels would read beyond them.
     """
     if isinstance(sketches, SketchSet):
-        return sketches
+        return sketches.validate()
     if isinstance(sketches, Sketch):
         sketch_offsets = np.array([0, len(sketches.offsets) - 1], np.int64)
-        return SketchSet(sketches.points, sketches.offsets, sketch_offsets, {}, sketches.point_columns)
+        return SketchSet(sketches.points, sketches.offsets, sketch_offsets, {}, sketches.point_columns).validate()
     if isinstance(sketches, Iterable):
         return SketchSet.from_sketches(sketches)
     raise ParameterError(f"expected a Sketch, a SketchSet or an iterable of Sketch, not {type(sketches).__name__}")

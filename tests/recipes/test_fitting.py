@@ -139,3 +139,12 @@ def test_schedule_rises_then_falls_to_zero():
     assert factor(0) < 0.02
     assert factor(0.1) == pytest.approx(1)
     assert factor(1) == pytest.approx(0)
+
+
+def test_a_training_that_diverges_stops_with_a_word(tmp_path):
+    def broken(epoch):
+        for batch in batches(epoch):
+            yield {**batch, "y": batch["y"] * float("nan")}
+
+    with pytest.raises(ParameterError, match=r"the loss of epoch 1 is nan; lower its learning_rate"):
+        train(tmp_path, 2, broken)
