@@ -15,7 +15,7 @@ from sketchkit.errors import ParameterError
 from sketchkit.ragged import group_extents, offsets_of
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["Canvas", "Fit", "placements"]
+__all__ = ["Canvas", "Fit", "canvas_of", "placements"]
 
 Fit = Literal["tight", "keep"]
 
@@ -109,6 +109,20 @@ class Canvas:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+
+def canvas_of(size: int | Canvas, geometry: Mapping[str, Any]) -> Canvas:
+    """The canvas of this size, or the one given, with `geometry`'s values; None stands for a default.
+
+    Raises:
+        ParameterError: a value is out of its range, or one is given beside a `Canvas`.
+    """
+    given = {name: value for name, value in geometry.items() if value is not None}
+    if not isinstance(size, Canvas):
+        return Canvas(size, **given)
+    if given:
+        raise ParameterError(f"{', '.join(given)} cannot be given beside a Canvas, which holds them itself")
+    return size
 
 
 def placements(drawings: SketchSet, canvas: Canvas) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

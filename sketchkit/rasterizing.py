@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sketchkit.blocks import as_block
-from sketchkit.canvas import Canvas, Fit, placements
+from sketchkit.canvas import Canvas, Fit, canvas_of, placements
 from sketchkit.errors import ParameterError
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
@@ -64,6 +64,13 @@ class Backend:
     least_line_px: float = 0.0
     least_side: int = 1
 
+    def drawn_side(self, canvas: Canvas) -> int:
+        """The side in pixels, a power of two times the canvas's own, at which it is drawn accurately."""
+        side = canvas.size
+        while side < self.least_side or (canvas.line_share * side < self.least_line_px and side * 2 <= _LARGEST_DRAWN):
+            side *= 2
+        return side
+
 
 def rasterize(
     sketches: Sketch | SketchSet | Iterable[Sketch],
@@ -91,7 +98,8 @@ def rasterize(
         margin: share of the side; default half the line's width.
         extent: for "keep"; default 256.
         min_line_px: least width of lines in pixels; default 0.
-        backend: "numba", "cairo" (needs the system's libcairo), or "auto", which is "numba".
+        backend: "numba", "cairo" (needs the system's libcairo), "torch" (on torch's default device; see
+            `sketchkit.torch_backend.rasterize_torch` for gradients), or "auto", which is "numba".
         threads: at most so many; default one a core for large sets. Never changes the result.
         out: an array to draw into, C-contiguous; it is returned.
 
@@ -109,8 +117,8 @@ def rasterize(
                [ 64, 233, 117, 233,  64],
                [222,  64,   0,  64, 222]], dtype=uint8)
     """
-    geometry = _given(line_width=line_width, fit=fit, margin=margin, extent=extent, min_line_px=min_line_px)
-    canvas = _canvas(size, geometry)
+    geometry = {"line_width": line_width, "fit": fit, "margin": margin, "extent": extent, "min_line_px": min_line_px}
+    canvas = canvas_of(size, geometry)
     drawings = as_block(sketches)
     images = _output(out, (len(drawings), canvas.size, canvas.size))
     _render(drawings, {canvas: images}, _backend(backend), _thread_count(threads))
@@ -158,8 +166,8 @@ def rasterize_pyramid(
         >>> {size: images.shape for size, images in sketchkit.rasterize_pyramid(roof).items()}
         {32: (1, 32, 32), 64: (1, 64, 64), 128: (1, 128, 128), 256: (1, 256, 256)}
     """
-    geometry = _given(line_width=line_width, fit=fit, margin=margin, extent=extent, min_line_px=min_line_px)
-    canvases = [_canvas(size, geometry) for size in sizes]
+    geometry = {"line_width": line_width, "fit": fit, "margin": margin, "extent": extent, "min_line_px": min_line_px}
+    canvases = [canvas_of(size, geometry) for size in sizes]
     order = [canvas.size for canvas in canvases]
     if len(set(order)) < len(order):
         raise ParameterError(f"sizes must differ, not {order}")
@@ -186,9 +194,19 @@ def _cairo() -> Draw:
     return draw
 
 
+def _torch() -> Draw:
+    import torch
+
+    from sketchkit.torch_backend import draw
+
+    # Threads do not inherit the default device, so it is asked for here.
+    return partial(draw, device=torch.get_default_device())
+
+
 BACKENDS = {
     "numba": Backend(_numba, least_line_px=1.5, least_side=8),
     "cairo": Backend(_cairo),
+    "torch": Backend(_torch, least_line_px=1.5),
 }
 """Every backend by its name; "auto" is the first."""
 
@@ -208,18 +226,9 @@ def _plans(images: Mapping[Canvas, Images], backend: Backend) -> Iterator[_Plan]
         odd_part = canvas.size // (canvas.size & -canvas.size)
         alike[canvas.fit, canvas.extent, canvas.line_share, canvas.margin_share, odd_part].append(canvas)
     for canvases in alike.values():
-        side = max(_drawn_side(canvas, backend) for canvas in canvases)
+        side = max(backend.drawn_side(canvas) for canvas in canvases)
         halvings = {(side // canvas.size).bit_length() - 1: images[canvas] for canvas in canvases}
         yield _Plan(canvases[0], side, halvings)
-
-
-def _drawn_side(canvas: Canvas, backend: Backend) -> int:
-    side = canvas.size
-    while side < backend.least_side or (
-        canvas.line_share * side < backend.least_line_px and side * 2 <= _LARGEST_DRAWN
-    ):
-        side *= 2
-    return side
 
 
 def _render(drawings: SketchSet, images: Mapping[Canvas, Images], backend: Backend, threads: int | None) -> None:
@@ -295,18 +304,6 @@ def _average_down(images: Sequence[Images], sums: Sequence[NDArray[np.uint16]]) 
         # Sums do not grow without bound: after some halvings they start again from the rounded pixels.
         source = images[level] if halving == 1 else sums[level - 1]
         halve(source, halving, level_sums, images[level + 1])
-
-
-def _given(**arguments: Any) -> dict[str, Any]:
-    return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _canvas(size: int | Canvas, geometry: Mapping[str, Any]) -> Canvas:
-    if isinstance(size, Canvas):
-        if geometry:
-            raise ParameterError(f"{', '.join(geometry)} cannot be given beside a Canvas, which holds them itself")
-        return size
-    return Canvas(size, **geometry)
 
 
 def _backend(name: str) -> Backend:
