@@ -60,7 +60,7 @@ def rasterize_torch(
     Geometry, dots and points that are not finite are as in `sketchkit.rasterize`; thin lines are drawn larger and
     averaged down, as there. Differentiable in `points`: the derivative is that of a pixel's darkest line, hence zero
     more than a pixel away from all lines; wide lines see farther. Where each drawing lies on its canvas counts as
-    given, so under "tight" the derivative is that for a fixed scale and offset; choose "keep" to move and grow drawings.
+    given, so under "tight" the derivative is that for a fixed scale and offset; "keep" is for moving and growing.
     Images are the same at every run; gradients on CUDA differ in the last digits unless
     `torch.use_deterministic_algorithms(True)`.
 
@@ -252,7 +252,8 @@ class _Capsules:
         along = torch.where(dot[:, None], 0, step / length[:, None])
         start = torch.where(dot[:, None], (lines.start + lines.end) / 2, lines.start)
         wide, narrow = along.abs().amax(dim=1), along.abs().amin(dim=1).clamp_min(_UPRIGHT)
-        return cls(*start.unbind(1), *along.unbind(1), torch.where(dot, 0, length), wide, narrow)
+        (x, y), (along_x, along_y) = start.unbind(1), along.unbind(1)
+        return cls(x, y, along_x, along_y, torch.where(dot, 0, length), wide, narrow)
 
     def detach(self) -> _Capsules:
         return _Capsules(*(getattr(self, field.name).detach() for field in fields(self)))
@@ -313,7 +314,7 @@ def _pairs(capsules: _Capsules, radius: float, side: int) -> Iterator[tuple[Tens
     ends = pixels.cumsum(0)
     total = int(ends[-1]) if len(ends) else 0
     some = _PAIRS.get(device.type, _PAIRS_ELSEWHERE)
-    bounds = torch.searchsorted(ends, torch.arange(some, total, some, device=device), right=True).tolist()
+    bounds = torch.searchsorted(ends, torch.arange(some, max(total, some), some, device=device), right=True).tolist()
     for first, last in pairwise([0, *bounds, len(ends)]):
         index, column = _expanded(begin[first:last], pixels[first:last])
         index += first
