@@ -338,7 +338,8 @@ def _train_selector(
     path: Path,
 ) -> list[dict[str, float]]:
     config: SelectorConfig = this.config.selector
-    stage = this.stage(f"v2/lambda_F_{lambda_F:g}", asdict(config), asdict(this.config.student))
+    upstream = (asdict(this.config.student), asdict(this.config.teacher), this.config.data.photo_size)
+    stage = this.stage(f"v2/lambda_F_{lambda_F:g}", asdict(config), *upstream)
     policy = SelectorPolicy(selector, config, outcomes.flops)
     steps, batches = policy_batches(
         selector,
