@@ -86,6 +86,7 @@ arrows: setup tree
 bench: setup
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/rasterizing.py
+	$(BIN)/python benchmarks/torch_rasterizing.py
 
 wheel: setup
 	@rm -rf build dist

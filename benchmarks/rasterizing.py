@@ -9,11 +9,8 @@ Drawings are real ones where `--data` (default: ChairV2 in SKETCHKIT_DATA) is th
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import cairocffi
 import numpy as np
@@ -22,6 +19,8 @@ import sketchkit
 from sketchkit import Canvas, SketchSet
 from sketchkit.canvas import placements
 
+from stroke_data import argument_parser, stroke_drawings
+
 SIZES = (32, 64, 128, 256)
 LINE_WIDTH = 3 / 256
 TWO_THREADS = "pyramid, out=, 2 threads"
@@ -29,8 +28,8 @@ TWO_THREADS = "pyramid, out=, 2 threads"
 
 def main() -> None:
     """Time every contestant, then print ratios and errors."""
-    arguments = _arguments()
-    drawings = _drawings(arguments.data, arguments.sketches)
+    arguments = argument_parser(__doc__, rounds=15).parse_args()
+    drawings = stroke_drawings(arguments.data, arguments.sketches)
     pyramid = {size: np.empty((len(drawings), size, size), np.uint8) for size in SIZES}
     settings = {"line_width": LINE_WIDTH, "threads": 1}
     contestants: dict[str, Callable[[], object]] = {
@@ -112,25 +111,6 @@ def _print_errors(drawings: SketchSet) -> None:
             error = np.abs(images - mean)
             row.append(f"{name} {error.mean():.3f} / {error[mean > 0].mean():.2f}")
         print("   ".join(row))
-
-
-def _drawings(path: Path, count: int) -> SketchSet:
-    if path.exists():
-        return sketchkit.read(path)[:count]
-    print(f"{path} is not there: made drawings")
-    generator = np.random.default_rng(0)
-    return SketchSet.from_sketches(
-        sketchkit.Sketch.from_strokes(np.cumsum(generator.normal(0, 8, (10, 11, 2)), axis=1)) for _ in range(count)
-    )
-
-
-def _arguments() -> argparse.Namespace:
-    data = Path(os.environ.get("SKETCHKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sketches", type=int, default=64, help="how many drawings (default 64)")
-    parser.add_argument("--rounds", type=int, default=15, help="how often each is timed (default 15)")
-    parser.add_argument("--data", type=Path, default=data / "chairv2" / "ChairV2_Coordinate", help="any stroke file")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -9,28 +9,27 @@ far more memory, and time for the padding), the least one made a value. Both on 
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
 import torch
 
-import sketchkit
 from sketchkit import Canvas, SketchSet
 from sketchkit.canvas import placements
 from sketchkit.torch_backend import rasterize_torch
+
+from stroke_data import argument_parser, stroke_drawings
 
 LINE_WIDTH = 3 / 256
 
 
 def main() -> None:
     """Time both, without and with gradients, and print the ratios."""
-    arguments = _arguments()
+    parser = argument_parser(__doc__, rounds=5)
+    parser.add_argument("--size", type=int, default=128, help="side in pixels (default 128)")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    drawings = _drawings(arguments.data, arguments.sketches)
+    drawings = stroke_drawings(arguments.data, arguments.sketches)
     size, points = arguments.size, torch.from_numpy(drawings.points.copy())
     tracked = points.clone().requires_grad_()
 
@@ -79,26 +78,6 @@ def dense(points: torch.Tensor, drawings: SketchSet, size: int) -> torch.Tensor:
         distance = (away_x * away_x + away_y * away_y).amin(0).clamp_min(1e-12).sqrt()
         images.append((LINE_WIDTH * size / 2 + 0.5 - distance).clamp(0, 1).reshape(size, size))
     return torch.stack(images)
-
-
-def _drawings(path: Path, count: int) -> SketchSet:
-    if path.exists():
-        return sketchkit.read(path)[:count]
-    print(f"{path} is not there: made drawings")
-    generator = np.random.default_rng(0)
-    return SketchSet.from_sketches(
-        sketchkit.Sketch.from_strokes(np.cumsum(generator.normal(0, 8, (10, 11, 2)), axis=1)) for _ in range(count)
-    )
-
-
-def _arguments() -> argparse.Namespace:
-    data = Path(os.environ.get("SKETCHKIT_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sketches", type=int, default=64, help="how many drawings (default 64)")
-    parser.add_argument("--size", type=int, default=128, help="side in pixels (default 128)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is timed (default 5)")
-    parser.add_argument("--data", type=Path, default=data / "chairv2" / "ChairV2_Coordinate", help="any stroke file")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":
