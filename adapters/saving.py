@@ -104,7 +104,10 @@ def _network(description: Description, model: nn.Module | None, path: Path) -> n
             f"{path} was adapted from a {description.network} that only you can build; call "
             f"from_pretrained(folder, model=...) with a {description.network} made as before"
         )
-    return build(description.source)
+    try:
+        return build(description.source)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path / _CONFIG}: {error}; save the model again") from None
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], Description]:

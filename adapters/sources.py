@@ -61,9 +61,13 @@ def build(source: Source) -> nn.Module:
     """The network of a source, with random weights.
 
     Raises:
-        ParameterError: nobody knows the name.
+        ParameterError: nobody knows the name, or the arguments are not those that `by_name` writes: a description comes
+            from outside, and what it says must not reach timm.
         MissingDependencyError: it is timm's, and timm is not there or does not work.
     """
+    allowed = {"num_classes"} if source.origin == "sketchkit" else set()
+    if unknown := set(source.arguments) - allowed:
+        raise ParameterError(f"the network {source.name} is described with {', '.join(sorted(unknown))}, unknown here")
     if source.origin == "sketchkit":
         if source.name not in NETWORKS:
             raise ParameterError(f"no network {source.name!r}; there are {', '.join(NETWORKS)}")
@@ -71,7 +75,7 @@ def build(source: Source) -> nn.Module:
     timm = _timm()
     if timm is None:
         raise MissingDependencyError(f"{source.name} is a network of timm; pip install timm, or pass model=")
-    network: nn.Module = timm.create_model(source.name, pretrained=False, **source.arguments)
+    network: nn.Module = timm.create_model(source.name, pretrained=False)
     return network
 
 

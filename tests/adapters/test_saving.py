@@ -9,7 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from sketchkit import AdaptedModel, Canvas, MissingDataError, OutputError, ParameterError, Sketch, WeightsError, adapt
+from sketchkit import (
+    AdaptedModel,
+    Canvas,
+    MissingDataError,
+    OutputError,
+    ParameterError,
+    Sketch,
+    SketchkitError,
+    WeightsError,
+    adapt,
+)
 from sketchkit.adapters import mobilenet_v2, vgg16
 from sketchkit.adapters import saving as saving_module
 
@@ -192,3 +202,13 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=re.escape(str(tmp_path / "file"))):
         adapt(pooled(), canvases=(32,), photo_size=32).save_pretrained(tmp_path / "file")
+
+
+@pytest.mark.parametrize("arguments", [{"classes": 3}, {"num_classes": "many"}, {"checkpoint_path": "/etc/passwd"}])
+def test_a_description_with_foreign_arguments_is_refused(tmp_path: Path, arguments: dict[str, object]) -> None:
+    adapt("mobilenet_v2", canvases=(32,)).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["model"]["source"]["arguments"] = arguments
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SketchkitError):
+        AdaptedModel.from_pretrained(tmp_path)
