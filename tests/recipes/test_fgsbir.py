@@ -8,10 +8,13 @@ import sys
 import time
 
 import pytest
+import torch
 
 from sketchkit.adapters import AdaptedModel
 from sketchkit.recipes.config import load_config
 from sketchkit.recipes.fgsbir import run
+from sketchkit.recipes.photos import load_photos, photo_files
+from sketchkit.sketch import Sketch
 
 COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()", "fgsbir"]
 
@@ -67,6 +70,25 @@ def test_the_models_load_by_themselves(undisturbed):
     for name, sizes in (("teacher", [64]), ("direct", [32, 64]), ("v1", [32, 64]), ("v2", [32, 64])):
         model = AdaptedModel.from_pretrained(undisturbed / name / "model")
         assert [canvas.size for canvas in model.canvases] == sizes
+
+
+def test_a_drawing_finds_a_photo_from_the_command_line(undisturbed, paired_folder):
+    """`sketchkit search` gives the order that embedding and sorting by hand gives."""
+    drawing = paired_folder / "sketch" / "shape03-1.svg"
+    words = ["search", str(undisturbed / "v2" / "model"), str(paired_folder / "photo"), str(drawing), "--top", "4"]
+    found = subprocess.run([*COMMAND[:-1], *words], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    model = AdaptedModel.from_pretrained(undisturbed / "v2" / "model")
+    paths = photo_files(paired_folder / "photo")
+    with torch.no_grad():
+        photos = model.embed_photos(load_photos(paths, model.photo_size))
+        similarity = (model.embed_sketches(Sketch.from_svg(drawing)) @ photos.T)[0]
+    first, *lines = found.stdout.splitlines()
+    assert first == f"drawn at {int(model.select(Sketch.from_svg(drawing))[0])} px"
+    assert [float(line.split()[0]) for line in lines] == pytest.approx(
+        similarity.sort(descending=True)[0][:4].tolist(), abs=2e-4
+    )
+    assert len({line.split()[1] for line in lines}) == 4
 
 
 def test_a_finished_run_is_not_trained_again(undisturbed, paired_folder, monkeypatch):

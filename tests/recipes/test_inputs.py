@@ -1,0 +1,108 @@
+"""Frozen layers and the batches made of their outputs, against the whole network on the pictures themselves."""
+
+import numpy as np
+import pytest
+import torch
+
+from sketchkit.adapters import adapt
+from sketchkit.errors import ParameterError
+from sketchkit.rasterizing import rasterize
+from sketchkit.recipes.datasets import load_pairs
+from sketchkit.recipes.frozen import FrozenFront
+from sketchkit.recipes.inputs import TrainingInputs, jittered
+from sketchkit.recipes.photos import load_photos
+
+
+@pytest.fixture(scope="module")
+def prepared(paired_folder, tmp_path_factory):
+    torch.manual_seed(0)
+    model = adapt("mobilenet_v2", canvases=(32, 64), photo_size=64)
+    front = FrozenFront(model, 3)
+    pairs = load_pairs("folder", paired_folder)
+    inputs = TrainingInputs.compute(
+        front,
+        pairs,
+        model.canvases,
+        photo_size=64,
+        variants=2,
+        mirror=True,
+        seed=5,
+        cache=tmp_path_factory.mktemp("cache"),
+        name="test",
+    )
+    return model, front, pairs, inputs
+
+
+def test_front_and_rest_are_the_whole_network(prepared):
+    """Every version: jittered or not, mirrored or not; float16 in the cache is the only difference."""
+    model, front, pairs, inputs = prepared
+    photos = load_photos(pairs.photo_paths, 64)
+    with torch.no_grad():
+        for mirrored in (False, True):
+            expected = model.embed_photos(np.ascontiguousarray(photos[..., ::-1] if mirrored else photos))
+            with front.removed():
+                found = model.embed(torch.from_numpy(inputs.photos[mirrored].astype(np.float32)))
+            torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+            for variant in (0, 1):
+                for canvas in model.canvases:
+                    ink = rasterize(jittered(pairs.sketches, variant, 5), canvas)
+                    expected = model.embed_rasters(np.ascontiguousarray(ink[..., ::-1] if mirrored else ink))
+                    kept = inputs.sketches[canvas.size][2 * mirrored + variant]
+                    with front.removed():
+                        found = model.embed(torch.from_numpy(kept.astype(np.float32)))
+                    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+def test_the_network_is_whole_again_afterwards(prepared):
+    model, front, *_ = prepared
+    before = len(model.backbone.network.features)
+    with front.removed():
+        assert len(model.backbone.network.features) == before - 3
+    assert len(model.backbone.network.features) == before
+
+
+def test_only_what_is_not_frozen_learns(prepared):
+    model, *_ = prepared
+    frozen = {name for name, parameter in model.backbone.named_parameters() if not parameter.requires_grad}
+    assert frozen
+    assert all(name.split("features.")[1].split(".")[0] in ("0", "1", "2") for name in frozen)
+
+
+def test_batches_pair_each_sketch_with_its_photo(prepared):
+    _, _, pairs, inputs = prepared
+    batches = list(inputs.batches(0, batch_photos=5, sketches_per_photo=2, seed=0))
+    assert [len(batch["photos"]) for batch in batches] == [5, 5, 2]
+    assert len(batches) == inputs.steps_per_epoch(5)
+    for batch in batches:
+        owner, negative = batch["owner"], batch["negative"]
+        assert (owner != negative).all()
+        for row, photo in enumerate(batch["photos"]):
+            (number, mirrored) = next(
+                (number, version)
+                for version, kept in enumerate(inputs.photos)
+                for number in range(len(kept))
+                if np.array_equal(kept[number], photo.numpy().astype(np.float16))
+            )
+            own = np.flatnonzero(pairs.photo_of_sketch == number)
+            versions = [inputs.sketches[32][2 * mirrored + variant][own] for variant in (0, 1)]
+            for sketch in batch["sketches"][32][owner == row]:
+                assert any(
+                    np.array_equal(sketch.numpy().astype(np.float16), each) for kept in versions for each in kept
+                )
+
+
+def test_no_batch_of_a_single_photo(prepared):
+    *_, inputs = prepared
+    assert inputs.steps_per_epoch(11) == 1
+
+
+@pytest.mark.parametrize(("blocks", "words"), [(19, "have 19 entries"), (99, "have 19 entries")])
+def test_something_must_be_left_to_train(blocks, words):
+    with pytest.raises(ParameterError, match=words):
+        FrozenFront(adapt("mobilenet_v2", canvases=(32,)), blocks)
+
+
+def test_a_network_without_features_cannot_be_split():
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    with pytest.raises(ParameterError, match="a Sequential named `features`"):
+        FrozenFront(adapt(network, canvases=(32,)), 1)
