@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError:
+    sys.exit("sketchkit: the command line needs more packages: pip install 'sketchkit[recipes]'")
 
 from sketchkit import __version__
 from sketchkit.errors import SketchkitError
