@@ -44,6 +44,13 @@ class Sketch:
     meta: Mapping[str, Any] = field(default_factory=dict)
     point_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Views, so that whoever made the arrays may still write to them: it is this drawing that cannot.
+        object.__setattr__(self, "points", _read_only(self.points))
+        object.__setattr__(self, "offsets", _read_only(self.offsets))
+        columns = {name: _read_only(values) for name, values in self.point_columns.items()}
+        object.__setattr__(self, "point_columns", columns)
+
     @classmethod
     def from_strokes(
         cls,
@@ -176,6 +183,12 @@ class Sketch:
             f", {name}={value!r}" for name, value in (("label", self.label), ("key", self.key)) if value is not None
         )
         return f"Sketch({len(self.offsets) - 1} strokes, {len(self.points)} points{named})"
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _stroke(stroke: ArrayLike, index: int) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -41,6 +41,8 @@ class Format:
         scan: reads; states facts as DataError and leaves file names to its caller.
         write: writes drawings to a stream; None when this format is only read.
         write_folder: writes one file a drawing into a folder.
+        write_chunks: writes sets of drawings one after the other, so that a file may be larger than memory; None when
+            the format has to see all drawings before it writes the first.
         columns: the columns that can be written; None for any.
         point_columns: the point columns that can be written; None for any.
     """
@@ -51,6 +53,7 @@ class Format:
     scan: Scan
     write: Callable[[SketchSet, BinaryIO], None] | None = None
     write_folder: Callable[[SketchSet, Path], None] | None = None
+    write_chunks: Callable[[Iterable[SketchSet], BinaryIO], None] | None = None
     columns: frozenset[str] | None = None
     point_columns: frozenset[str] | None = frozenset()
 

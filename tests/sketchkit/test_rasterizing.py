@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sketchkit
@@ -60,20 +60,34 @@ def averaged(images, size):
     return images.reshape(-1, size, side, size, side).mean(axis=(2, 4))
 
 
-def naive(sketch, canvas, parts=32):
-    """Count the subpixels whose centers lie within half a line of any segment."""
+def subpixels_of_segments(sketch, canvas, parts=32):
+    """For each segment, which subpixels have their centers within half a line of it: (size * parts, size * parts)."""
     scale, offset = placements(as_block(sketch), canvas)
     axis = (np.arange(canvas.size * parts) + 0.5) / parts
     x, y = np.meshgrid(axis, axis)
-    covered = np.zeros(x.shape, bool)
     for stroke in sketch.strokes:
         pixels = stroke.astype(float) * scale[0] + offset[0]
         for (ax, ay), (bx, by) in zip(pixels, pixels[1:] if len(pixels) > 1 else pixels, strict=False):
             dx, dy = bx - ax, by - ay
             along = ((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-12)
             nearest = np.clip(along, 0, 1)
-            covered |= np.hypot(x - ax - nearest * dx, y - ay - nearest * dy) <= canvas.line_share * canvas.size / 2
+            yield np.hypot(x - ax - nearest * dx, y - ay - nearest * dy) <= canvas.line_share * canvas.size / 2
+
+
+def naive(sketch, canvas):
+    """The share of a pixel's subpixels that any segment covers: what a perfect renderer draws."""
+    covered = np.zeros((canvas.size * 32, canvas.size * 32), bool)
+    for of_segment in subpixels_of_segments(sketch, canvas):
+        covered |= of_segment
     return averaged(255.0 * covered[None], canvas.size)[0]
+
+
+def naive_darkest(sketch, canvas):
+    """The kernel's own definition: each pixel has the value of the one segment that covers most of it."""
+    darkest = np.zeros((canvas.size, canvas.size))
+    for of_segment in subpixels_of_segments(sketch, canvas):
+        darkest = np.maximum(darkest, averaged(255.0 * of_segment[None], canvas.size)[0])
+    return darkest
 
 
 # ---- agreement
@@ -123,11 +137,14 @@ coordinates = st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 2)
 
 
 @given(st.lists(st.lists(coordinates, max_size=4), max_size=3))
+@example([[(0, 0), (1e6, 1e6), (0, 1e6), (1e6, 0)], [(5e5, 0), (5e5, 1e6), (0, 5e5), (1e6, 5e5)]])
 @settings(max_examples=60, deadline=None)
 def test_naive_twin_of_any_drawing(strokes):
     sketch, canvas = Sketch.from_strokes(strokes), Canvas(16, line_width=0.12)
-    difference = np.abs(rasterize(sketch, canvas)[0] - naive(sketch, canvas))
-    assert difference.mean() <= 3.0
+    # Not `naive`: where many lines cross, what they cover together is darker than any of them, and no bound holds.
+    difference = np.abs(rasterize(sketch, canvas)[0] - naive_darkest(sketch, canvas))
+    assert difference.mean() <= 1.5
+    assert difference.max() <= 40
 
 
 # ---- the zoo

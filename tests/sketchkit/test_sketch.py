@@ -94,3 +94,13 @@ def test_constructors_of_sequences_carry_label_and_key():
     rows3, rows5 = ZOO["named"].to_stroke3(), ZOO["named"].to_stroke5()
     assert Sketch.from_stroke3(rows3, label="house", key=1).fields == {"label": "house", "key": 1}
     assert Sketch.from_stroke5(rows5, label="house", key=1).fields == {"label": "house", "key": 1}
+
+
+def test_a_drawing_cannot_be_written_to():
+    points, offsets, time = np.zeros((3, 2), np.float32), np.array([0, 3]), np.arange(3.0)
+    sketch = Sketch(points, offsets, point_columns={"time": time})
+    for array in (sketch.points, sketch.offsets, sketch.time, sketch.strokes[0]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    points[0] = time[0] = 5  # whoever made the arrays may still write to them
+    assert np.shares_memory(sketch.points, points)
