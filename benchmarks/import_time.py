@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+from contest import Table, markdown
+
 STATEMENTS = [
     "pass",
     "import numpy",
@@ -27,13 +29,22 @@ def seconds(statement: str) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    """Print the median over interleaved runs."""
+def tables(rounds: int) -> list[Table]:
+    """The median over interleaved runs."""
     for statement in STATEMENTS:
         seconds(statement)  # warm the file cache
-    runs = [[seconds(statement) for statement in STATEMENTS] for _ in range(REPEATS)]
-    for statement, times in zip(STATEMENTS, zip(*runs, strict=True), strict=True):
-        print(f"{statement:<44} {statistics.median(times):6.3f} s")
+    runs = [[seconds(statement) for statement in STATEMENTS] for _ in range(rounds)]
+    rows = [
+        [f"`{statement}`", f"{statistics.median(times):.3f}"]
+        for statement, times in zip(STATEMENTS, zip(*runs, strict=True), strict=True)
+    ]
+    return [Table("Starting", ["in a fresh interpreter", "seconds"], rows)]
+
+
+def main() -> None:
+    """Print the table."""
+    for table in tables(REPEATS):
+        print(markdown(table))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any, overload
 
 import numpy as np
@@ -14,6 +15,8 @@ from sketchkit.ragged import offsets_of, ranges
 from sketchkit.sketch import Sketch
 
 __all__ = ["SketchSet"]
+
+_SHOWN = 24  # drawings that a notebook shows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,6 +134,14 @@ class SketchSet:
         tail = f", columns: {', '.join(names)}" if names else ""
         strokes = len(self.stroke_offsets) - 1
         return f"SketchSet({len(self)} sketches, {strokes} strokes, {len(self.points)} points{tail})"
+
+    def _repr_html_(self) -> str:
+        from sketchkit.contact_sheet import sheet_fragment
+
+        shown = self[:_SHOWN]
+        finite: NDArray[np.bool_] = np.isfinite(shown.points).all(axis=1)
+        more = f"<p>{len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
+        return f"<p>{escape(repr(self))}</p>\n{sheet_fragment(shown.keep_points(finite))}{more}"
 
     def with_points(self, points: NDArray[np.float32]) -> SketchSet:
         """The same strokes and columns over other coordinates of the same shape, (points, 2) float32."""

@@ -1,0 +1,113 @@
+"""Run the benchmarks and write their tables into docs/benchmarks.md.
+
+    python benchmarks/run.py [NAME ...] [--rounds 15] [--page docs/benchmarks.md]
+
+Each benchmark runs in a process of its own and replaces its own section of the page; the others stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sketchkit import atomic
+
+from contest import markdown
+
+# Module -> (heading, packages whose versions matter).
+SECTIONS = {
+    "rasterizing": (
+        "Rasterizing",
+        "numba cairocffi pycairo aggdraw pyblend2d opencv-python-headless pillow skia-python",
+    ),
+    "torch_rasterizing": ("Rasterizing by torch", "torch"),
+    "parsing_ndjson": ("Reading ndjson", "numba orjson ujson pysimdjson msgspec pyarrow polars duckdb"),
+    "parsing_binary": ("Reading Quick, Draw! binary", "numba quickdraw"),
+    "parsing_svg": ("Reading SVG", "numba svgpathtools svgelements"),
+    "parsing_npz": ("Reading sketch-rnn npz", "numpy numba"),
+    "parsing_csv": ("Reading CSV", "pyarrow pandas"),
+    "simplifying": ("Simplifying", "numba shapely simplification opencv-python-headless pybind11-rdp fastrdp rdp"),
+    "measuring": ("Measuring", "numpy numba"),
+    "streaming": ("Streaming", "numpy pyarrow"),
+    "import_time": ("Starting", "numpy torch"),
+    "million": ("A million drawings", "numpy numba pyarrow"),
+}
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+TOP = """# Benchmarks
+
+Made by `make bench` (`make bench BENCH=parsing_svg` for one section). Contestants take turns in one process, every
+other round backwards, and the best time of each counts. **Compare ratios, not rates**: they hold from one machine to
+another, rates do not. Outputs are compared before anything is timed.
+"""
+
+
+def main() -> None:
+    """Run what was asked for, one after the other, and write each section as soon as it is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SECTIONS)} (default: all but million)")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--print", action="store_true", help="print the section of one benchmark, in this process")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in SECTIONS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    if arguments.print:
+        print(section(arguments.names[0], arguments.rounds))
+        return
+    for name in arguments.names or [name for name in SECTIONS if name != "million"]:
+        print(f"{name} ...", flush=True)
+        command = [sys.executable, __file__, name, "--print", "--rounds", str(arguments.rounds)]
+        text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        arguments.page.parent.mkdir(exist_ok=True)
+        before = arguments.page.read_text("utf-8") if arguments.page.exists() else ""
+        atomic.write_text(arguments.page, with_section(before, name, text))
+
+
+def section(name: str, rounds: int) -> str:
+    """Heading, machine, versions and tables of one benchmark."""
+    heading, packages = SECTIONS[name]
+    tables = importlib.import_module(name).tables(rounds)
+    lines = [f"## {heading}", "", _machine(packages.split()), "", *map(markdown, tables)]
+    return "\n".join(lines)
+
+
+def with_section(page: str, name: str, text: str) -> str:
+    """The page with one section put in or replaced; sections stand in the order of `SECTIONS`."""
+    found = dict(re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->\n", page, re.DOTALL))
+    found[name] = f"{text.rstrip()}\n"
+    parts = [f"<!-- {known} -->\n{found[known]}<!-- /{known} -->\n" for known in SECTIONS if known in found]
+    return "\n".join([TOP, *parts])
+
+
+def _machine(packages: list[str]) -> str:
+    versions = [f"{name} {found}" for name in packages if (found := _version(name))]
+    python = f"Python {platform.python_version()}"
+    return f"{_processor()}, {os.cpu_count()} cores; {', '.join([python, *versions])}."
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"model name\s*:\s*(.+)", text)
+    return found[1] if found else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    main()
