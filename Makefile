@@ -4,6 +4,7 @@ PYTHON ?= python3
 DATA ?=
 OUT ?= runs/$(if $(DATA),$(notdir $(DATA:/=)),demo)
 ARGS ?=
+BENCH ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +21,7 @@ help:
 	@echo 'make demo    teacher, student, canvas selector, report           DATA=.../ChairV2  OUT=$(OUT)  ARGS="key=value"'
 	@echo 'make test    lint, then every test                               ARGS="-k raster"'
 	@echo 'make lint    ruff, mypy, direction of imports                    make format: let ruff rewrite'
-	@echo 'make bench   measure what the tests do not assert'
+	@echo 'make bench   measure what the tests do not assert, into docs/   BENCH="parsing_svg million"'
 	@echo 'make wheel   build dist/*.whl and dist/*.tar.gz'
 	@echo 'make clean   remove caches and builds; keeps $(VENV) and runs/'
 
@@ -83,10 +84,11 @@ arrows: setup tree
 	@echo '$(BIN)/lint-imports'
 	@report=$$(cd '$(TREE)' && ../../$(BIN)/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$report"; exit 1; }
 
+# Peers are installed for this alone; one that has no wheel here is left out, and its row says so.
 bench: setup
-	$(BIN)/python benchmarks/import_time.py
-	$(BIN)/python benchmarks/rasterizing.py
-	$(BIN)/python benchmarks/torch_rasterizing.py
+	@grep -v '^#' requirements-bench.txt | while read -r peer; do \
+	  $(PIP_INSTALL) --only-binary :all: --constraint constraints.txt "$$peer" || echo "not installed here: $$peer"; done
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 wheel: setup
 	@rm -rf build dist

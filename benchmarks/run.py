@@ -25,7 +25,7 @@ from contest import markdown
 SECTIONS = {
     "rasterizing": (
         "Rasterizing",
-        "numba cairocffi pycairo aggdraw pyblend2d opencv-python-headless pillow skia-python",
+        "numba cairocffi aggdraw pyblend2d opencv-python-headless pillow skia-python",
     ),
     "torch_rasterizing": ("Rasterizing by torch", "torch"),
     "parsing_ndjson": ("Reading ndjson", "numba orjson ujson pysimdjson msgspec pyarrow polars duckdb"),
