@@ -88,7 +88,7 @@ def sheet_svg(sketches: SketchSet, *, cell: int = 96, columns: int = _COLUMNS) -
         if name:
             parts.append(
                 f'<text x="{left + cell / 2:g}" y="{top + cell + 12}" text-anchor="middle" '
-                f'font-family="sans-serif" font-size="10">{escape(name)}</text>\n'
+                f'font-family="sans-serif" font-size="10">{escape(_shortened(name, cell))}</text>\n'
             )
     return "".join([*parts, "</svg>\n"])
 
@@ -152,6 +152,12 @@ def _names(sketches: SketchSet) -> list[str]:
         if column in sketches.columns:
             return ["" if value is None else str(value) for value in sketches.columns[column]]
     return [""] * len(sketches)
+
+
+def _shortened(name: str, cell: int) -> str:
+    # No renderer is at hand to measure the text: at 10 units a letter of a sans-serif face is some 5 wide.
+    room = max(cell // 5, 4)
+    return name if len(name) <= room else f"{name[: room - 1]}…"
 
 
 def _sized(sketch: Sketch, attributes: str) -> str:

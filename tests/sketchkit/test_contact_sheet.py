@@ -34,6 +34,7 @@ def test_svg_nests_every_drawing():
     assert [(one.get("x"), one.get("y")) for one in nested[:4]] == [("8", "8"), ("66", "8"), ("124", "8"), ("8", "82")]
     assert all((one.get("width"), one.get("height")) == ("50", "50") for one in nested)
     assert [text.text for text in root.findall(f"{SVG}text")] == [f"<no & {index}>" for index in range(7)]
+    assert "key of fifty unit…" in sheet_svg(drawings(1).with_columns(label=["key of fifty units and more"]), cell=90)
     again = SketchSet.from_sketches([Sketch.from_svg(ElementTree.tostring(one, "unicode")) for one in nested])
     np.testing.assert_array_equal(again.points, drawings().points)
 
