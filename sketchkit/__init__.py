@@ -25,6 +25,8 @@ _EXPORTS = {
     "Sketch": "sketch",
     "SketchSet": "sketch_set",
     "SketchkitError": "errors",
+    "SketchkitWarning": "errors",
+    "SkippedRecord": "reading",
     "WeightsError": "errors",
     "adapt": "adapters.adapting",
     "drop_strokes": "transforms",
@@ -39,7 +41,7 @@ _EXPORTS = {
     "scan": "reading",
     "simplify": "simplifying",
     "truncate": "transforms",
-    "write": "reading",
+    "write": "writing",
 }
 
 __all__ = [*sorted(_EXPORTS), "__version__"]
@@ -69,13 +71,14 @@ if TYPE_CHECKING:
     from sketchkit.errors import OutputError as OutputError
     from sketchkit.errors import ParameterError as ParameterError
     from sketchkit.errors import SketchkitError as SketchkitError
+    from sketchkit.errors import SketchkitWarning as SketchkitWarning
     from sketchkit.errors import WeightsError as WeightsError
     from sketchkit.measures import measure as measure
     from sketchkit.rasterizing import rasterize as rasterize
     from sketchkit.rasterizing import rasterize_pyramid as rasterize_pyramid
+    from sketchkit.reading import SkippedRecord as SkippedRecord
     from sketchkit.reading import read as read
     from sketchkit.reading import scan as scan
-    from sketchkit.reading import write as write
     from sketchkit.simplifying import simplify as simplify
     from sketchkit.sketch import Sketch as Sketch
     from sketchkit.sketch_set import SketchSet as SketchSet
@@ -85,3 +88,4 @@ if TYPE_CHECKING:
     from sketchkit.transforms import normalize as normalize
     from sketchkit.transforms import resample as resample
     from sketchkit.transforms import truncate as truncate
+    from sketchkit.writing import write as write

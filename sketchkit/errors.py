@@ -10,6 +10,8 @@
     ├── AdaptError (ValueError)       a network cannot be adapted as asked
     └── OutputError (OSError)         results cannot be written
 
+and `SketchkitWarning` for what was left out without an error.
+
 Deep code states a fact ("stroke 3 has 5 x but 4 y"); the public call adds the file, the record and the way out.
 """
 
@@ -24,6 +26,7 @@ __all__ = [
     "OutputError",
     "ParameterError",
     "SketchkitError",
+    "SketchkitWarning",
     "WeightsError",
 ]
 
@@ -66,3 +69,7 @@ class AdaptError(SketchkitError, ValueError):
 
 class OutputError(SketchkitError, OSError):
     """Results cannot be written."""
+
+
+class SketchkitWarning(UserWarning):
+    """Something was left out, as asked or because a format has no place for it."""

@@ -1,43 +1,79 @@
-"""Drawings from files and into files; `sketchkit.formats` has one module a format."""
+"""Drawings from files; `sketchkit.formats` has one module a format, `sketchkit.writing` is the way back."""
 
 from __future__ import annotations
 
-import gzip
-import os
 import warnings
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
-from sketchkit import atomic
-from sketchkit.blocks import as_block
-from sketchkit.errors import DataError, FormatError, MissingDataError, OutputError, ParameterError
-from sketchkit.formats.registry import Format, detect, for_writing, lookup
-from sketchkit.formats.source import DAMAGED_GZIP, BadRecordError, Problems, Source
-from sketchkit.sketch import Sketch
+import numpy as np
+
+from sketchkit.errors import DataError, ParameterError, SketchkitError, SketchkitWarning
+from sketchkit.formats.source import BadRecordError, Problems
+from sketchkit.inputs import Input, Inputs, Part, inputs_of
+from sketchkit.lookahead import in_order, thread_count
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["SketchkitWarning", "read", "scan", "write"]
+__all__ = ["SketchkitWarning", "SkippedRecord", "read", "scan"]
 
 OnError = Literal["raise", "skip"]
 
 
-class SketchkitWarning(UserWarning):
-    """Something was left out, as asked or because a format has no place for it."""
-
-
-def read(path: str | os.PathLike[str], format: str | None = None, *, on_error: OnError = "raise") -> SketchSet:
-    r"""Read all drawings of a file, or of a folder of SVG files.
+@dataclass(frozen=True)
+class SkippedRecord:
+    """One record that was left out.
 
     Args:
-        path: a file, packed by gzip or not, or a folder.
+        file: the path as messages name it.
+        record: where it is, such as `record 3 (line 4, byte 88)`; nothing for a whole file.
+        fact: what is wrong with it.
+    """
+
+    file: str
+    record: str
+    fact: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.record, self.fact) if part)
+
+
+OnSkip = Callable[[SkippedRecord], object]
+
+
+def read(
+    source: Input | Iterable[Input],
+    format: str | None = None,
+    *,
+    on_error: OnError = "raise",
+    on_skip: OnSkip | None = None,
+    threads: int | None = None,
+) -> SketchSet:
+    r"""Read all drawings of a file, a folder, several files, or a stream.
+
+    Files may be packed by gzip or zstandard, whatever their names. Of a folder all files beneath it are read, in the
+    order of their paths; a folder of SVG files is one source. Hidden files, images, README and LICENSE are not looked
+    at. Files that no format claims, links out of the folder, links to folders, and pipes are passed over with a
+    SketchkitWarning. A file with a format's suffix that does not hold what it should is an error.
+
+    When more than one file is read, the column `file` says which: the path from the folder, or as it was given.
+
+    Args:
+        source: a path of a file or a folder; a pattern (`"quickdraw/*.ndjson"`, sorted); `"-"` for standard input; a
+            binary stream, read from where it stands and left open; or an iterable of these, read in its order.
         format: a format's name, such as `quickdraw`; found by the content when None.
-        on_error: `"skip"` leaves bad records out and warns of them (SketchkitWarning: how many, and the first).
+        on_error: `"skip"` leaves bad records and, where several files are read, bad files out, and warns of them
+            (SketchkitWarning: how many, and the first).
+        on_skip: called with each SkippedRecord, in order.
+        threads: at most so many files at once; default one a core. Never changes the result.
 
     Raises:
-        DataError: a record does not hold what it should; the message says which, and what would be right.
+        DataError: a record does not hold what it should, the message says which, and what would be right; or one file
+            has a point column, such as `time`, that another lacks (`scan` gives them apart).
         FormatError: no format fits, or there is none of that name.
-        MissingDataError: there is no such path.
+        MissingDataError: there is no such path, or nothing fits the pattern.
+        ParameterError: an argument is out of range.
 
     Example:
         >>> import pathlib, sketchkit, tempfile
@@ -48,130 +84,208 @@ def read(path: str | os.PathLike[str], format: str | None = None, *, on_error: O
         >>> sketchkit.read(path)
         SketchSet(1 sketches, 1 strokes, 3 points, columns: label)
     """
-    return SketchSet.concat(scan(path, format, on_error=on_error))
+    skips = _Skips(on_error, on_skip)
+    inputs = _inputs(source, format, skips)
+    drawings = _joined(_all_sets(inputs, 4096, skips, thread_count(threads)))
+    skips.warn()
+    return drawings
 
 
 def scan(
-    path: str | os.PathLike[str], format: str | None = None, *, chunk: int = 4096, on_error: OnError = "raise"
+    source: Input | Iterable[Input],
+    format: str | None = None,
+    *,
+    chunk: int = 4096,
+    on_error: OnError = "raise",
+    on_skip: OnSkip | None = None,
+    threads: int | None = None,
 ) -> Iterator[SketchSet]:
-    """Read a file piece by piece: sets of at most `chunk` drawings, whose `SketchSet.concat` is what `read` gives.
+    """Read piece by piece: sets of at most `chunk` drawings, whose `SketchSet.concat` is what `read` gives.
+
+    Memory holds about one set a thread, however large or many the files are. A set holds drawings of several files
+    only where their columns are the same.
 
     Args:
-        path: as `read` takes it.
+        source: as `read` takes it.
         format: as `read` takes it.
         chunk: how many drawings a set has.
         on_error: as `read` takes it; the warning comes at the end.
+        on_skip: as `read` takes it.
+        threads: as `read` takes it.
 
     Raises:
-        ParameterError: `chunk` or `on_error` is out of range.
+        ParameterError: an argument is out of range.
         SketchkitError: as `read`; for the content of records, only when they are reached.
     """
     if chunk < 1:
         raise ParameterError(f"chunk must be at least 1, not {chunk}")
-    if on_error not in ("raise", "skip"):
-        raise ParameterError(f'on_error must be "raise" or "skip", not {on_error!r}')
-    source = Source(Path(path))
-    if not source.path.exists():
-        raise MissingDataError(f"{path}: there is no such file or folder")
-    problems = Problems(skip=on_error == "skip")
-    return _scan(source, _format_of(source, format), chunk, problems)
+    skips = _Skips(on_error, on_skip)
+    inputs = _inputs(source, format, skips)
+    return _scanned(inputs, chunk, skips, thread_count(threads))
 
 
-def write(
-    sketches: Sketch | SketchSet | Iterable[Sketch], path: str | os.PathLike[str], format: str | None = None
-) -> None:
-    """Write drawings to a file, whole or not at all; or as SVG files into a folder.
+class _Skips:
+    """Counts what is left out, and passes it on."""
 
-    What the format has no place for (a column, times, pressure) is left out with a SketchkitWarning.
+    def __init__(self, on_error: OnError, on_skip: OnSkip | None) -> None:
+        if on_error not in ("raise", "skip"):
+            raise ParameterError(f'on_error must be "raise" or "skip", not {on_error!r}')
+        if on_skip is not None and on_error == "raise":
+            raise ParameterError('on_skip needs on_error="skip": otherwise nothing is skipped')
+        self.allowed = on_error == "skip"
+        self._on_skip = on_skip
+        self._count = 0
+        self._first: SkippedRecord | None = None
 
-    Args:
-        sketches: one drawing or many.
-        path: its suffix chooses the format; `.gz` after it packs the file. With `format="svg"`, a path without a
-            suffix is a folder.
-        format: a format's name.
+    def add(self, record: SkippedRecord) -> None:
+        self._count += 1
+        self._first = self._first or record
+        if self._on_skip is not None:
+            self._on_skip(record)
 
-    Raises:
-        DataError: the format cannot hold these drawings.
-        FormatError: the suffix is of no format, the name of none, or the format is only read.
-        OutputError: the file or the folder cannot be written; an earlier file is left as it was.
-    """
-    # as_block would leave a single drawing's label and key behind.
-    block = SketchSet.from_sketches([sketches]) if isinstance(sketches, Sketch) else as_block(sketches)
-    target = Path(path)
+    def warn(self) -> None:
+        if self._first is not None:
+            message = f"skipped {self._count} bad records; the first: {self._first}"
+            warnings.warn(message, SketchkitWarning, stacklevel=3)
+
+
+def _inputs(source: Input | Iterable[Input], format: str | None, skips: _Skips) -> Inputs:
+    inputs = inputs_of(source, format)
+    for part in inputs.parts:
+        # A file that is no drawing is told of at once, not when hours of others are read.
+        if part.error is not None and not (skips.allowed and inputs.several):
+            _close(inputs)
+            raise part.error
+    for listing in inputs.listings:
+        if listing.passed_over:
+            warnings.warn(f"passed over {listing.told()}", SketchkitWarning, stacklevel=3)
+    return inputs
+
+
+def _close(inputs: Inputs) -> None:
+    for part in inputs.parts:
+        part.source.close()
+
+
+def _scanned(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Iterator[SketchSet]:
+    sets = _all_sets(inputs, chunk, skips, threads)
+    yield from _regrouped(sets, chunk) if len(inputs.parts) > 1 else (drawings for _, drawings in sets)
+    skips.warn()
+
+
+def _all_sets(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Iterator[tuple[Part, SketchSet]]:
+    parts = inputs.parts
+    skip_files = skips.allowed and inputs.several
+    named = sum(part.error is None for part in parts) > 1
     try:
-        chosen = for_writing(target) if format is None else lookup(format)
-        into_folder = chosen.write_folder if target.suffix == "" or target.is_dir() else None
-        if into_folder is None and chosen.write is None:
-            raise FormatError(f"the format {chosen.name!r} is only read, not written")
-        _warn_of_losses(block, chosen, target)
-        if into_folder is not None:
-            into_folder(block, target)
+        if threads == 1 or len(parts) == 1:
+            for part in parts:
+                for drawings in _sets(part, chunk, skips.allowed, skip_files, skips.add):
+                    yield part, _with_file(drawings, part) if named else drawings
         else:
-            _write_file(block, chosen, target)
-    except OutputError:
-        raise
-    except DataError as error:
-        raise type(error)(f"{path}: {error}") from error
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+            makers = [partial(_pieces, part, chunk, skips.allowed, skip_files) for part in parts]
+            for part, skipped, piece in in_order(makers, min(threads, len(parts))):
+                for record in skipped:
+                    skips.add(record)
+                if piece is not None:
+                    yield part, _with_file(piece, part) if named else piece
+    finally:
+        _close(inputs)
 
 
-def _format_of(source: Source, name: str | None) -> Format:
+def _pieces(
+    part: Part, chunk: int, skip: bool, skip_files: bool
+) -> Iterator[tuple[Part, list[SkippedRecord], SketchSet | None]]:
+    """Sets with what was skipped before each, to be told of in the thread that reads them."""
+    skipped: list[SkippedRecord] = []
+    for drawings in _sets(part, chunk, skip, skip_files, skipped.append):
+        yield part, skipped.copy(), drawings
+        skipped.clear()
+    yield part, skipped, None
+
+
+def _sets(
+    part: Part, chunk: int, skip: bool, skip_files: bool, report: Callable[[SkippedRecord], None]
+) -> Iterator[SketchSet]:
+    name = str(part.source.named)
+    some = False
     try:
-        if not source.path.is_dir() and not source.head(1):
-            raise DataError("is empty (0 bytes); there are no drawings in it")
-        return detect(source) if name is None else lookup(name)
-    except DAMAGED_GZIP as error:
-        raise DataError(f"{source.path}: the gzip data are damaged or cut short: {error}") from error
+        for drawings in _read_part(part, chunk, skip, report):
+            yield drawings
+            some = True
     except DataError as error:
-        raise type(error)(f"{source.path}: {error}") from error
-    except OSError as error:
-        raise DataError(f"{source.path}: cannot be read: {error.strerror or error}") from error
+        if not skip_files:
+            raise
+        fact = str(error).removeprefix(f"{name}: ")
+        report(SkippedRecord(name, "", f"{fact}; the rest of the file is left out" if some else fact))
 
 
-def _scan(source: Source, chosen: Format, chunk: int, problems: Problems) -> Iterator[SketchSet]:
+def _read_part(part: Part, chunk: int, skip: bool, report: Callable[[SkippedRecord], None]) -> Iterator[SketchSet]:
+    if part.format is None:
+        assert part.error is not None
+        raise part.error
+    name, kind = part.source.named, part.format.name
+    problems = Problems(skip, lambda bad: report(SkippedRecord(str(name), bad.where, str(bad))))
     try:
-        yield from chosen.scan(source, chunk=chunk, problems=problems)
+        yield from part.format.scan(part.source, chunk=chunk, problems=problems)
     except BadRecordError as bad:
-        raise DataError(f'{_located(source, bad)}. To skip such records: on_error="skip".') from bad
+        where = f"{bad.where}: " if bad.where else ""
+        raise DataError(f'{name}: {where}{bad}. To skip such records: on_error="skip".') from bad
     except DataError as error:
-        raise type(error)(f"{source.path}: {error} (read as {chosen.name})") from error
-    except DAMAGED_GZIP as error:
-        raise DataError(f"{source.path}: the gzip data are damaged or cut short: {error}") from error
+        raise type(error)(f"{name}: {error} (read as {kind})") from error
+    except SketchkitError:
+        raise
     except OSError as error:
-        raise DataError(f"{source.path}: cannot be read as {chosen.name}: {error.strerror or error}") from error
-    if problems.first is not None:
-        warnings.warn(
-            f"skipped {problems.count} bad records; the first: {_located(source, problems.first)}",
-            SketchkitWarning,
-            stacklevel=2,
-        )
+        raise DataError(f"{name}: cannot be read as {kind}: {error.strerror or error}") from error
 
 
-def _located(source: Source, bad: BadRecordError) -> str:
-    where = f"{bad.where}: " if bad.where else ""
-    return f"{source.path}: {where}{bad}"
+def _with_file(drawings: SketchSet, part: Part) -> SketchSet:
+    if "file" in drawings.columns:
+        return drawings
+    return drawings.with_columns(file=np.full(len(drawings), part.file, dtype=object))
 
 
-def _warn_of_losses(block: SketchSet, chosen: Format, target: Path) -> None:
-    lost = [
-        *([] if chosen.columns is None else sorted(set(block.columns) - chosen.columns)),
-        *([] if chosen.point_columns is None else sorted(set(block.point_columns) - chosen.point_columns)),
-    ]
-    if lost:
-        warnings.warn(
-            f"{target}: the format {chosen.name!r} has no place for {', '.join(lost)}; left out",
-            SketchkitWarning,
-            stacklevel=3,
-        )
+def _joined(sets: Iterator[tuple[Part, SketchSet]]) -> SketchSet:
+    gathered = []
+    first: tuple[Part, SketchSet] | None = None
+    for part, drawings in sets:
+        if len(drawings.points):
+            first = first or (part, drawings)
+            _require_same_points(*first, part, drawings)
+        gathered.append(drawings)
+    return SketchSet.concat(gathered)
 
 
-def _write_file(block: SketchSet, chosen: Format, target: Path) -> None:
-    assert chosen.write is not None
-    with atomic.replacing(target) as temporary, temporary.open("wb") as file:
-        if target.suffix.lower() not in (".gz", ".svgz"):
-            chosen.write(block, file)
-            return
-        # No time and no name within: the same drawings give the same bytes.
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
-            chosen.write(block, cast(BinaryIO, packed))
+def _require_same_points(one: Part, has: SketchSet, other: Part, lacks: SketchSet) -> None:
+    if set(has.point_columns) == set(lacks.point_columns):
+        return
+    if not set(has.point_columns) - set(lacks.point_columns):
+        one, has, other, lacks = other, lacks, one, has
+    missing = ", ".join(sorted(set(has.point_columns) - set(lacks.point_columns)))
+    raise DataError(
+        f"{other.source.named}: has no {missing}, unlike {one.source.named}: one set cannot hold both. "
+        "Read them apart, or scan them: its sets are of one kind each"
+    )
+
+
+def _regrouped(sets: Iterator[tuple[Part, SketchSet]], chunk: int) -> Iterator[SketchSet]:
+    """Small sets joined, so that a thousand files of one drawing are not a thousand sets."""
+    waiting: list[SketchSet] = []
+    try:
+        for _, drawings in sets:
+            count = sum(map(len, waiting)) + len(drawings)
+            if waiting and (count > chunk or _kinds(drawings) != _kinds(waiting[0])):
+                yield SketchSet.concat(waiting)
+                waiting = []
+            waiting.append(drawings)
+    except SketchkitError:
+        if waiting:
+            yield SketchSet.concat(waiting)
+        raise
+    if waiting:
+        yield SketchSet.concat(waiting)
+
+
+def _kinds(drawings: SketchSet) -> list[tuple[str, np.dtype[np.generic]]]:
+    columns = [*drawings.columns.items(), ("", drawings.points), *drawings.point_columns.items()]
+    return [(name, values.dtype) for name, values in columns]

@@ -104,20 +104,20 @@ def lookup(name: str) -> Format:
 
 
 def detect(source: Source) -> Format:
-    """The format of a file or a folder, found by its content; its suffix settles doubts.
+    """The format of a file, a stream or a folder, found by its content; its suffix settles doubts.
 
     Raises:
         FormatError: no format fits.
     """
     head = source.head()
-    fitting = [known for known in map(lookup, names()) if known.sniff(head, source.path)]
-    suffix = bare_suffix(source.path)
+    fitting = [known for known in map(lookup, names()) if known.sniff(head, source.named)]
+    suffix = bare_suffix(source.named)
     # sorted() is stable: among equals, the first by name.
     fitting.sort(key=lambda known: suffix not in known.suffixes)
     if fitting:
         return fitting[0]
-    if source.path.is_dir():
-        what = "a folder without drawings (one SVG file a drawing would do)"
+    if source.named.is_dir():
+        what = "a folder without drawings"
     else:
         what = f"starts with {head[:16]!r}" if head else "is empty"
     raise FormatError(f"no known format fits: {what}; tried {', '.join(names())}. format= names one")
@@ -130,7 +130,7 @@ def for_writing(path: Path) -> Format:
         FormatError: the suffix is of no format that can be written.
     """
     suffix = bare_suffix(path)
-    writable = [known for known in map(lookup, names()) if known.write or known.write_folder]
+    writable = [known for known in map(lookup, names()) if known.write or known.write_chunks or known.write_folder]
     for known in writable:
         if suffix in known.suffixes:
             return known

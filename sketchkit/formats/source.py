@@ -1,52 +1,122 @@
-"""What a format reads from: a file, packed by gzip or not, or a folder; and what becomes of bad records."""
+"""What a format reads from: a file, packed or not, a folder or a stream; and what becomes of bad records."""
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from sketchkit.errors import DataError
+from sketchkit.formats.packing import DAMAGED_GZIP, PACKED_SUFFIXES, is_packed, unpacked
+from sketchkit.formats.streams import SeekableStream, buffered
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["DAMAGED_GZIP", "BadRecordError", "Problems", "Source", "bare_suffix", "in_chunks"]
-
-# What gzip raises on bytes that are not what they should be.
-DAMAGED_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
-_GZIP_MAGIC = b"\x1f\x8b"
+__all__ = ["DAMAGED_GZIP", "BadRecordError", "Problems", "Source", "StreamSource", "bare_suffix", "in_chunks"]
 
 
-@dataclass(frozen=True)
 class Source:
-    """Where drawings come from; `path` is a file or a folder that exists."""
+    """Where drawings come from.
 
-    path: Path
+    Args:
+        path: a file or a folder that exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file or folder itself, packed as it is; for a stream, a temporary copy that is made now."""
+        return self._path
+
+    @property
+    def named(self) -> Path:
+        """What messages call it; its suffix settles doubts about the format."""
+        return self._path
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """The file's bytes as a stream, unpacked when it is a gzip file, whatever its name."""
-        with self.path.open("rb") as file:
-            packed = file.read(2) == _GZIP_MAGIC
+        """The bytes as a stream, unpacked when they are packed, whatever the name.
+
+        A file gives itself. What is unpacked, or comes from a stream, goes forward in bounded memory; a seek while no
+        more than the first 256 KiB are read makes a temporary copy.
+        """
+        with self._path.open("rb") as file:
+            head = file.read(4)
             file.seek(0)
-            if not packed:
+            if not is_packed(head):
                 yield file
                 return
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                yield cast(BinaryIO, unpacked)
+            with unpacked(file, head) as content:
+                yield content
 
     def head(self, size: int = 4096) -> bytes:
         """The first bytes, unpacked; nothing for a folder."""
-        if self.path.is_dir():
+        if self.named.is_dir():
             return b""
         with self.open() as stream:
             return stream.read(size)
+
+    def close(self) -> None:
+        """Let go of what reading needed."""
+
+
+class StreamSource(Source):
+    """A stream of bytes, read from where it stands; standard input, say.
+
+    Args:
+        stream: open in binary mode.
+        named: what messages call it.
+        owned: close the stream too when this source is closed.
+    """
+
+    def __init__(self, stream: BinaryIO, named: Path, *, owned: bool = False) -> None:
+        super().__init__(named)
+        self._owned = stream if owned else None
+        # read1 gives what a pipe has by now, where read would wait for the whole size.
+        self._stream = buffered(SeekableStream(getattr(stream, "read1", stream.read)))
+        self._content: BinaryIO | None = None
+        self._temporary: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """A temporary copy of the stream, unpacked; made when first asked for, removed by `close`."""
+        if self._temporary is None:
+            with self.open() as stream:
+                self._temporary = _copied(stream, self.named.suffix)
+            self._remove = weakref.finalize(self, self._temporary.unlink, missing_ok=True)
+        return self._temporary
+
+    @contextmanager
+    def open(self) -> Iterator[BinaryIO]:
+        """The stream from its start, unpacked; a second time only while its first 256 KiB suffice, or once copied."""
+        if self._temporary is not None:
+            with self._temporary.open("rb") as copy:
+                yield copy
+            return
+        if self._content is None:
+            head = self._stream.read(4)
+            self._stream.seek(0)
+            self._content = unpacked(self._stream, head) if is_packed(head) else self._stream
+        self._content.seek(0)
+        yield self._content
+
+    def close(self) -> None:
+        """Remove temporary copies; the stream itself is left open, unless it is owned."""
+        if self._content is not None:
+            self._content.close()
+        self._stream.close()
+        if self._temporary is not None:
+            self._remove()
+        if self._owned is not None:
+            self._owned.close()
 
 
 class BadRecordError(DataError):
@@ -63,9 +133,11 @@ class Problems:
 
     Args:
         skip: leave bad records out.
+        report: is told of each one that is left out.
     """
 
     skip: bool = False
+    report: Callable[[BadRecordError], None] | None = None
     count: int = field(default=0, init=False)
     first: BadRecordError | None = field(default=None, init=False)
 
@@ -92,6 +164,8 @@ class Problems:
             raise bad from error
         self.count += 1
         self.first = self.first or bad
+        if self.report is not None:
+            self.report(bad)
 
 
 def in_chunks(sketches: Iterable[Sketch], chunk: int) -> Iterator[SketchSet]:
@@ -102,6 +176,19 @@ def in_chunks(sketches: Iterable[Sketch], chunk: int) -> Iterator[SketchSet]:
 
 
 def bare_suffix(path: str | os.PathLike[str]) -> str:
-    """The suffix in lower case, without a trailing `.gz`: `.ndjson` of `cat.ndjson.gz`."""
+    """The suffix in lower case, without a trailing `.gz` or `.zst`: `.ndjson` of `cat.ndjson.gz`."""
     named = Path(path)
-    return (named.with_suffix("") if named.suffix.lower() == ".gz" else named).suffix.lower()
+    return (named.with_suffix("") if named.suffix.lower() in PACKED_SUFFIXES else named).suffix.lower()
+
+
+def _copied(stream: BinaryIO, suffix: str) -> Path:
+    descriptor, name = tempfile.mkstemp(suffix=suffix, prefix="sketchkit-")
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as copy:
+            while data := stream.read(1 << 20):
+                copy.write(data)
+    except BaseException:
+        path.unlink()
+        raise
+    return path

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from sketchkit import Sketch, SketchSet
-from sketchkit.reading import write
+from sketchkit import Sketch, SketchSet, write
 
 COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()"]
 

@@ -1,20 +1,20 @@
 import importlib.metadata
+import io
 import subprocess
 import sys
 import warnings
 
-import numpy as np
 import pytest
 
 import sketchkit
-from sketchkit import Sketch, SketchSet
-from sketchkit.errors import DataError, FormatError, MissingDataError, OutputError, ParameterError
+from sketchkit import Sketch
+from sketchkit.errors import DataError, FormatError, MissingDataError, ParameterError
 from sketchkit.formats import registry
 from sketchkit.formats.registry import Format
 from sketchkit.formats.source import in_chunks
 from sketchkit.reading import SketchkitWarning
 
-from format_samples import SAMPLES, assert_same
+from format_samples import SAMPLES
 
 LINES = [
     '{"word":"cat","key_id":"1","drawing":[[[0,9],[0,9]]]}',
@@ -98,54 +98,6 @@ def test_a_folder_without_drawings_says_so(tmp_path):
         sketchkit.read(tmp_path)
 
 
-def test_a_folder_read_as_a_file_format_is_a_data_error(tmp_path):
-    with pytest.raises(DataError, match="cannot be read as quickdraw: Is a directory"):
-        sketchkit.read(tmp_path, format="quickdraw")
-
-
-def test_a_single_drawing_keeps_its_label_and_key(tmp_path):
-    house = Sketch.from_strokes([[(0, 1), (2, 3)]], label="house", key="h")
-    sketchkit.write(house, tmp_path / "house.ndjson")
-    back = sketchkit.read(tmp_path / "house.ndjson")[0]
-    assert (back.label, back.key) == ("house", "h")
-
-
-def test_write_takes_an_iterable(tmp_path):
-    sketchkit.write((sketch for sketch in SAMPLES["quickdraw"].sketches), tmp_path / "some.ndjson")
-    assert_same(sketchkit.read(tmp_path / "some.ndjson"), SAMPLES["quickdraw"].sketches)
-
-
-def test_write_refuses_what_it_cannot_name(tmp_path):
-    house = SAMPLES["quickdraw"].sketches
-    with pytest.raises(FormatError, match=r"the suffix '\.txt' is of no known format; use one of .*\.jsonl, \.ndjson"):
-        sketchkit.write(house, tmp_path / "house.txt")
-    with pytest.raises(FormatError, match="there is no format 'csv'"):
-        sketchkit.write(house, tmp_path / "house.txt", format="csv")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_format_has_no_place_for_is_told(tmp_path):
-    timed = SAMPLES["quickdraw, raw"].sketches
-    with pytest.warns(SketchkitWarning, match=r"the format 'qmul' has no place for label, time; left out"):
-        sketchkit.write(timed, tmp_path / "timed.pkl")
-    assert sketchkit.read(tmp_path / "timed.pkl").points.tobytes() == timed.points.tobytes()
-
-
-def test_a_failed_write_leaves_the_earlier_file(tmp_path):
-    path = tmp_path / "house.ndjson"
-    sketchkit.write(SAMPLES["quickdraw"].sketches, path)
-    before = path.read_bytes()
-    with pytest.raises(DataError, match=r"house\.ndjson: sketch 1 has the point \(nan, 1\.0\)"):
-        sketchkit.write([SAMPLES["quickdraw"].sketches[0], Sketch.from_strokes([[(np.nan, 1)]])], path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_is_no_file_to_write(tmp_path):
-    with pytest.raises(OutputError, match="it is a folder"):
-        sketchkit.write(SAMPLES["quickdraw"].sketches, tmp_path, format="quickdraw")
-
-
 # A format of somebody else's: one drawing a line, "x,y x,y ...".
 def sniff_dots(head, path):
     return head.startswith(b"#dots")
@@ -226,6 +178,53 @@ print(sorted({"svgpathtools", "torch", "scipy"} & set(sys.modules)))
     assert done.stdout.splitlines() == ["[]", "[]"]
 
 
-def test_an_empty_set_is_written_and_read(tmp_path):
-    sketchkit.write(SketchSet.from_sketches([]), tmp_path / "none.ndjson")
-    assert len(sketchkit.read(tmp_path / "none.ndjson")) == 0
+def test_on_skip_is_told_of_every_record_in_order(shoes):
+    told = []
+    with pytest.warns(SketchkitWarning, match="skipped 2 bad records"):
+        sketchkit.read(shoes, on_error="skip", on_skip=told.append)
+    assert [(record.file, record.record.partition(" (")[0]) for record in told] == [
+        (str(shoes), "record 1"),
+        (str(shoes), "record 3"),
+    ]
+    assert told[0].fact == "stroke 1 has 3 x but 2 y; they must be equal"
+    assert str(told[0]).startswith(f"{shoes}: record 1 (line 3, byte ")
+
+
+def test_warnings_point_to_the_caller(shoes):
+    for call in (sketchkit.read, lambda *args, **named: list(sketchkit.scan(*args, **named))):
+        with pytest.warns(SketchkitWarning) as caught:
+            call(shoes, on_error="skip")
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_skipping_is_asked_for(shoes):
+    with pytest.raises(ParameterError, match='on_skip needs on_error="skip"'):
+        sketchkit.read(shoes, on_skip=print)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
+def test_threads_are_a_whole_number(shoes, threads):
+    with pytest.raises(ParameterError, match="threads must be a whole number of at least 1"):
+        sketchkit.scan(shoes, threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (b"drawings", "bytes are neither a path nor a stream"),
+        (7, "expected a path, a list of paths or a binary stream, not int"),
+        ([7], "expected a path or a binary stream, not int"),
+        (SAMPLES["quickdraw"].sketches, "not Sketch"),
+        (io.StringIO("drawings"), "a StringIO is open as text; open it in binary mode"),
+    ],
+)
+def test_what_is_no_source_is_refused(given, message):
+    with pytest.raises(ParameterError, match=message):
+        sketchkit.read(given)
+
+
+def test_an_empty_list_and_a_pattern_of_nothing_are_missing_data(tmp_path):
+    with pytest.raises(MissingDataError, match="the list of files to read is empty"):
+        sketchkit.read([])
+    with pytest.raises(MissingDataError, match="nothing fits this pattern"):
+        sketchkit.read(f"{tmp_path}/*.ndjson")
