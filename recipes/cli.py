@@ -16,6 +16,7 @@ except ModuleNotFoundError:
 
 from sketchkit import __version__
 from sketchkit.errors import SketchkitError
+from sketchkit.recipes import vector_cli
 
 __all__ = ["app", "main"]
 
@@ -26,6 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Human vector sketches, and efficient photo networks that understand them.",
 )
+
+for verb in (vector_cli.convert, vector_cli.info, vector_cli.render, vector_cli.measure):
+    app.command()(verb)
 
 # What the system says when results cannot be written: for the user to mend, not a defect of the program.
 _WRITING_FAILED = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}
@@ -73,21 +77,6 @@ def fgsbir(
         if line:
             typer.echo(line)
     typer.echo(f"Report: {Path(settings.out, 'report.html').resolve()}")
-
-
-@app.command()
-def info(path: Annotated[Path, typer.Argument(help="A file or folder of drawings, in any known format.")]) -> None:
-    """Say what a file of drawings holds: counts, columns, and the measures' medians."""
-    import numpy as np
-
-    from sketchkit import measure, read
-
-    sketches = read(path)
-    typer.echo(f"{path}: {sketches!r}")
-    for name, values in measure(sketches).items():
-        finite = values[np.isfinite(values)]
-        middle = f"{np.median(finite):.4g}" if len(finite) else "-"
-        typer.echo(f"  {name:<24} median {middle}")
 
 
 @app.command()

@@ -8,7 +8,9 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-__all__ = ["note", "progress"]
+from sketchkit import SketchSet
+
+__all__ = ["counted", "note", "progress"]
 
 Item = TypeVar("Item")
 
@@ -35,6 +37,24 @@ def progress(items: Iterable[Item], name: str, *, unit: str = "it", total: int |
             file=sys.stderr,
         )
     )
+
+
+def counted(chunks: Iterable[SketchSet], name: str) -> Iterator[SketchSet]:
+    """Go through sets of drawings under a bar of drawings and drawings/s; what is done in two seconds shows none."""
+    interactive = sys.stderr.isatty()
+    with tqdm(
+        desc=name,
+        unit=" drawings",
+        unit_scale=True,
+        delay=2,
+        dynamic_ncols=interactive,
+        ncols=None if interactive else 100,
+        mininterval=0.1 if interactive else 10,
+        file=sys.stderr,
+    ) as bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(len(chunk))
 
 
 def note(text: str) -> None:

@@ -139,7 +139,7 @@ class SketchSet:
         from sketchkit.contact_sheet import sheet_fragment
 
         shown = self[:_SHOWN]
-        finite: NDArray[np.bool_] = np.isfinite(shown.points).all(axis=1)
+        finite = np.logical_and.reduce(np.isfinite(shown.points), axis=1)
         more = f"<p>{len(self) - _SHOWN} more</p>" if len(self) > _SHOWN else ""
         return f"<p>{escape(repr(self))}</p>\n{sheet_fragment(shown.keep_points(finite))}{more}"
 
