@@ -37,7 +37,7 @@ class Geometry(SketchSet):
         if not finite.all():
             # Infinity minus infinity and the like warn; NaN goes through in silence.
             points = np.where(finite, points, np.float32(np.nan))
-        return cls(points, block.stroke_offsets, block.sketch_offsets, {}, block.point_columns)
+        return cls(points, block.stroke_offsets, block.sketch_offsets, block.columns, block.point_columns)
 
     def if_finite(self, values: Values) -> Values:
         """The values, but NaN for drawings with a coordinate that is not finite."""
@@ -68,7 +68,8 @@ class Geometry(SketchSet):
     @cached_property
     def diagonal(self) -> Values:
         """(sketches,), of the bounding box."""
-        return np.hypot(*self.sides.T)
+        diagonal: Values = np.hypot(self.sides[:, 0], self.sides[:, 1])
+        return diagonal
 
     @cached_property
     def steps(self) -> Values:

@@ -1,4 +1,4 @@
-"""Measures of where the ink is on the page, and how much must be told of it. Sources are listed in `sketchkit.measures`."""
+"""Measures of where the ink is, and of how much there is to tell. Sources are listed in `sketchkit.measures`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def off_center(block: SketchSet) -> Values:
     Unit: diagonals of the bounding box
     Same under: place, scale, sampling
     Degenerate: empty or no length 0.
-    Source: Arnheim 1954, balance; Wilson and Chatterjee 2005 for center of mass as its measure
+    Source: Arnheim 1954, balance; Huebner and Fillinger 2016, deviation of the center of mass as its measure
     """
     drawn = Geometry.of(block)
     least, greatest = drawn.box
@@ -45,10 +45,12 @@ def off_center(block: SketchSet) -> Values:
     away = drawn.points.astype(np.float64) - np.repeat(middle, np.diff(drawn.point_offsets), axis=0)
     halfway = away.copy()
     halfway[1:] = (away[1:] + away[:-1]) / 2
-    moments = [group_sums(drawn.steps * halfway[:, axis], drawn.point_offsets) for axis in (0, 1)]
+    # A stroke's first point has no step, and what is before it may be NaN.
+    moved = drawn.steps != 0
+    moments = [group_sums(np.where(moved, drawn.steps * halfway[:, axis], 0.0), drawn.point_offsets) for axis in (0, 1)]
     distance = np.zeros(len(drawn))
     np.divide(np.hypot(*moments), drawn.total_ink, out=distance, where=drawn.total_ink != 0)
-    return drawn.in_diagonals(distance)
+    return drawn.if_finite(drawn.in_diagonals(distance))
 
 
 def coverage(block: SketchSet) -> Values:
@@ -57,7 +59,7 @@ def coverage(block: SketchSet) -> Values:
     Unit: share
     Same under: place, scale, sampling
     Degenerate: empty or no length 0; a dot has no ink.
-    Source: Donderi 2006, the share of a display that is filled; Eitz et al. 2012 for features on a coarse grid
+    Source: box counting (Mandelbrot 1982) at one scale
     """
     drawn = Geometry.of(block)
     return drawn.if_finite(_touched(drawn).mean(axis=(1, 2)))
@@ -71,15 +73,16 @@ def ink_entropy(block: SketchSet) -> Values:
     Unit: bits
     Same under: place, scale, sampling
     Degenerate: empty or no length 0.
-    Source: Shannon 1948; Donderi 2006 for information as visual complexity
+    Source: Shannon 1948, over cells; Donderi 2006 for information as visual complexity
     """
     drawn = Geometry.of(block)
     fold = CELLS // _ENTROPY_CELLS
     mass = drawn.cells[0].reshape(len(drawn), _ENTROPY_CELLS, fold, _ENTROPY_CELLS, fold).sum(axis=(2, 4))
     total = mass.sum(axis=(1, 2), keepdims=True)
     share = mass / np.where(total == 0, 1.0, total)
-    # 0 log 0 is 0; adding 0.0 turns minus nought into nought.
-    return -(share * np.log2(np.where(share > 0, share, 1.0))).sum(axis=(1, 2)) + drawn.if_finite(np.zeros(len(drawn)))
+    # 0 log 0 is 0, and 0 - 0 no minus nought.
+    values: Values = 0.0 - (share * np.log2(np.where(share > 0, share, 1.0))).sum(axis=(1, 2))
+    return drawn.if_finite(values)
 
 
 def box_dimension(block: SketchSet) -> Values:
@@ -125,8 +128,8 @@ def description_length(block: SketchSet) -> Values:
 
     Unit: bits
     Same under: place, scale, sampling
-    Degenerate: empty 0; a point 3 bits and where it is: in all 31, the middle of the square.
-    Source: Rissanen 1978, shortest description; Elias 1975, the code; Alaniz et al. 2022 for a budget of information
+    Degenerate: empty 0; one point 3.
+    Source: Rissanen 1978, Elias 1975 for the code; Donderi 2006 for compressed length as visual complexity
     """
     drawn = Geometry.of(block)
     kept = drawn.cornered

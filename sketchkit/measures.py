@@ -1,14 +1,13 @@
 """How abstract a drawing is: one number a drawing and measure, comparable between drawings of any size.
 
 Lengths are in diagonals of the drawing's bounding box, so that scaling a drawing changes none of them. A coordinate
-that is NaN or infinite makes the measures of its own drawing NaN (except `strokes` and `points`, which count), and of no
-other. Each measure's docstring says what it is, its unit, what does not change it, what an empty or flat drawing gives,
-and where it comes from; docs/measures.md has them in one table, with how well each tells sparse from detailed.
+that is NaN or infinite makes the measures of its own drawing NaN, except `strokes` and `points`, and of no other.
+Each measure's docstring says what it is, its unit, what does not change it, what an empty or flat drawing gives, and
+where it comes from; docs/measures.md has them in one table, with how well each tells sparse from detailed.
 
 "Same under": place, scale and rotation of the whole drawing; "sampling" is points added on the line.
 
 Sources named there:
-    Alaniz et al. 2022, "Abstracting sketches through simple primitives", https://arxiv.org/abs/2207.13543.
     Arnheim 1954, "Art and visual perception".
     Benhamou 2004, "How to reliably estimate the tortuosity of an animal's path",
         https://doi.org/10.1016/j.jtbi.2004.03.016: straightness, after Batschelet 1981.
@@ -16,12 +15,13 @@ Sources named there:
         under shrinking time limits, analyzed by strokes and by shape.
     Donderi 2006, "Visual complexity: a review", https://doi.org/10.1037/0033-2909.132.1.73.
     Douglas and Peucker 1973, https://doi.org/10.3138/FM57-6770-U75U-7727.
-    Eitz et al. 2012, "How do humans sketch objects?", https://doi.org/10.1145/2185520.2185540.
     Elias 1975, "Universal codeword sets and representations of the integers", https://doi.org/10.1109/TIT.1975.1055349.
     Fan et al. 2020, "Pragmatic inference and visual abstraction enable contextual flexibility during visual
         communication", https://doi.org/10.1007/s42113-019-00058-7: where the viewer needs less detail, drawers use
         fewer strokes, less ink and less time.
     Ha and Eck 2017, "A neural representation of sketch drawings", https://arxiv.org/abs/1704.03477.
+    Huebner and Fillinger 2016, "Comparison of objective measures for predicting perceptual balance and visual
+        aesthetic preference", https://doi.org/10.3389/fpsyg.2016.00335.
     Ku et al. 2006, "Interpretation of overtracing freehand sketching for geometric shapes".
     Mandelbrot 1982, "The fractal geometry of nature".
     Muhammad et al. 2018, "Learning deep sketch abstraction", https://arxiv.org/abs/1804.04804: abstraction trades
@@ -34,8 +34,6 @@ Sources named there:
     Shannon 1948, "A mathematical theory of communication".
     Willems et al. 2009, "Iconic and multi-stroke gesture recognition", Pattern Recognition 42, 3303-3312: such
         features as means over the strokes of a drawing.
-    Wilson and Chatterjee 2005, "The assessment of preference for balance",
-        https://doi.org/10.2190/B1LR-MVF3-F36X-XR64.
 """
 
 from __future__ import annotations
@@ -109,8 +107,8 @@ def measure(
     chosen = [names] if isinstance(names, str) else list(MEASURES if names is None else names)
     for name in chosen:
         if name not in MEASURES:
-            near = "".join(f" did you mean {close!r}?" for close in get_close_matches(str(name), MEASURES, 1))
-            raise ParameterError(f"no measure is called {name!r};{near} there are {', '.join(MEASURES)}")
+            near = "".join(f"did you mean {close!r}? " for close in get_close_matches(str(name), MEASURES, 1))
+            raise ParameterError(f"no measure is called {name!r}; {near}there are {', '.join(MEASURES)}")
     block = as_block(sketches)
     values = {name: np.empty(len(block)) for name in chosen}
     for start in range(0, len(block), _CHUNK):
