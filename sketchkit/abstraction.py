@@ -45,6 +45,9 @@ def abstraction(block: SketchSet) -> Values:
     objects of other kinds, not from others of its kind; 0.5 is as likely the one as the other. All it knows are
     chairs: the order of drawings carries further than the value itself.
 
+    It is of what was drawn, not of how it was sampled: Quick, Draw!'s raw and simplified files of one drawing differ by
+    0.01 (median) and 0.04 (99 of 100 by less).
+
     Unit: probability
     Same under: place, scale, sampling
     Degenerate: empty, one point or no length near 1.

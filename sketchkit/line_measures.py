@@ -112,6 +112,8 @@ def longest_stroke(block: SketchSet) -> Values:
 def turning(block: SketchSet) -> Values:
     """Total of the absolute angles by which the line turns within strokes; a repeated point is no turn.
 
+    Every tremor of a densely sampled pen is in it: compare only drawings that were sampled alike.
+
     Unit: radians
     Same under: place, scale, rotation, sampling
     Degenerate: empty or no turn 0.
@@ -131,7 +133,7 @@ def turning(block: SketchSet) -> Values:
 
 
 def curvature(block: SketchSet) -> Values:
-    """`turning` by `ink`: how much the line turns on its way.
+    """`turning` by `ink`: how much the line turns on its way; compare only drawings that were sampled alike.
 
     Unit: radians a diagonal of the bounding box
     Same under: place, scale, sampling
@@ -178,6 +180,8 @@ def closed_strokes(block: SketchSet) -> Values:
 
 def crossings(block: SketchSet) -> Values:
     """How often the line crosses itself: pairs of segments between `corners` that share a point inside both.
+
+    The time grows with the pairs of segments that lie above one another: half a minute for 90,000 random long ones.
 
     Unit: crossings
     Same under: place, scale, sampling

@@ -16,6 +16,7 @@ from sketchkit.measures import MEASURES, measure
 from sketchkit.transforms import jitter, normalize
 
 import naive
+from rooms import REPOSITORY
 from zoo import FINITE, NOT_FINITE, ZOO, drawings, whole_drawings, zoo_set
 
 NAN = math.nan
@@ -222,18 +223,25 @@ def test_a_measure_is_the_same_under_what_it_says(name):
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_a_degenerate_drawing_gives_what_the_docstring_says(name):
-    text = documented(name)["Degenerate"]
-    said = [float(number) for number in re.findall(r"\b(\d+)(?= |;|\.|$)", text.replace("pi/4", "0.785"))] or [math.nan]
-    empty = measure(ZOO["empty"], name)[name][0]
-    if name == "diagonal_angle":
-        assert empty == QUARTER
-    elif name == "abstraction":
-        assert empty > 0.95
-    elif text.startswith("no time"):
-        assert math.isnan(empty)
+def test_an_empty_drawing_gives_what_the_docstring_says(name):
+    said = documented(name)["Degenerate"]
+    got = measure(ZOO["timed empty"], name)[name][0]
+    if said.startswith("no time in the file, or none passed, NaN"):
+        assert math.isnan(got)
+    elif said == "empty or no extent pi/4.":
+        assert got == QUARTER
+    elif said == "empty, one point or no length near 1.":
+        assert 0.95 < got < 1
     else:
-        assert empty == (math.nan if name == "duration" else said[0]) or name == "duration"
+        assert said.startswith("empty")
+        assert got == int(re.search(r" (\d)[;.]", said)[1])
+
+
+@pytest.mark.parametrize("name", [name for name in MEASURES if name != "abstraction"])
+def test_the_page_has_each_measure_as_its_docstring_has_it(name):
+    page = (REPOSITORY / "docs" / "measures.md").read_text(encoding="utf-8")
+    cells = [f"`{name}`", MEASURES[name].__doc__.split("\n")[0], *documented(name).values()]
+    assert f"\n| {' | '.join(cells)} |" in page
 
 
 @given(st.lists(whole_drawings, max_size=3))
