@@ -245,7 +245,7 @@ def test_the_page_has_each_measure_as_its_docstring_has_it(name):
 
 
 @given(st.lists(whole_drawings, max_size=3))
-def test_crossings_equal_exact_arithmetic(sketches):
+def test_crossings_equal_a_twin_in_exact_arithmetic(sketches):
     got = measure(sketches, "crossings")["crossings"]
     assert got.tolist() == [naive_measures.crossings(sketch) for sketch in sketches]
 
@@ -278,7 +278,7 @@ def test_the_description_is_as_long_as_one_that_can_be_read(sketches):
         assert naive_measures.told(bits) == corners
 
 
-def test_ink_in_cells_equals_shapely():
+def test_ink_in_cells_equals_a_twin_in_shapely():
     for sketch in scribbles():
         cells, again = naive_measures.cells(sketch)
         got = Geometry.of(as_block(sketch)).cells
