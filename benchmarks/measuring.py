@@ -62,8 +62,8 @@ def table(drawings: SketchSet, rounds: int) -> Table:
     ]
     points = len(drawings.points) / len(drawings)
     note = (
-        f"{len(drawings):,} drawings of {points:.0f} points, {len(part):,} for single measures; processor time, best of "
-        f"{rounds}, one thread. No peer has these measures; shapely has lengths and boxes."
+        f"{len(drawings):,} drawings of {points:.0f} points, {len(part):,} for single measures; processor time, best "
+        f"of {rounds}, one thread. No peer has these measures; shapely has lengths and boxes."
     )
     return Table("Measuring abstraction", ["measures", "drawings/s", "s for 100,000"], rows, note)
 
