@@ -37,7 +37,7 @@ def off_center(block: SketchSet) -> Values:
     Unit: diagonals of the bounding box
     Same under: place, scale, sampling
     Degenerate: empty or no length 0.
-    Source: Arnheim 1954, balance; Huebner and Fillinger 2016, deviation of the center of mass as its measure
+    Source: Willems et al. 2009, centroid offset; here of the line, not of its points
     """
     drawn = Geometry.of(block)
     least, greatest = drawn.box
@@ -59,7 +59,7 @@ def coverage(block: SketchSet) -> Values:
     Unit: share
     Same under: place, scale, sampling
     Degenerate: empty or no length 0; a dot has no ink.
-    Source: box counting (Mandelbrot 1982) at one scale
+    Source: Delaye and Anquetil 2013, ink by cells; the share with any is box counting (Mandelbrot 1982) at one scale
     """
     drawn = Geometry.of(block)
     return drawn.if_finite(_touched(drawn).mean(axis=(1, 2)))
@@ -73,7 +73,7 @@ def ink_entropy(block: SketchSet) -> Values:
     Unit: bits
     Same under: place, scale, sampling
     Degenerate: empty or no length 0.
-    Source: Shannon 1948, over cells; Donderi 2006 for information as visual complexity
+    Source: Shannon 1948, over cells (Delaye and Anquetil 2013); Donderi 2006 for information as complexity
     """
     drawn = Geometry.of(block)
     fold = CELLS // _ENTROPY_CELLS

@@ -171,7 +171,7 @@ def closed_strokes(block: SketchSet) -> Values:
     Unit: strokes
     Same under: place, scale, rotation, sampling
     Degenerate: empty 0; a stroke without length is not closed.
-    Source: Willems et al. 2009, closedness as distance of the ends by length, here cut at a tenth and counted
+    Source: Willems et al. 2009, closure: distance of the ends by length; here cut at a tenth and counted
     """
     drawn = Geometry.of(block)
     closed = _reach(drawn) < _CLOSED * drawn.stroke_ink
@@ -202,7 +202,7 @@ def travel(block: SketchSet) -> Values:
     Unit: diagonals of the bounding box
     Same under: place, scale, sampling
     Degenerate: empty, one stroke or no extent 0.
-    Source: Willems et al. 2009, pen-up strokes
+    Source: Willems et al. 2009, pen up against pen down; here the way
     """
     drawn = Geometry.of(block)
     first, last = drawn.ends
@@ -249,7 +249,7 @@ def pauses(block: SketchSet) -> Values:
     Unit: share
     Same under: place, scale, rotation
     Degenerate: no time in the file, or none passed, NaN; so for empty and one point.
-    Source: Willems et al. 2009, pen-up time
+    Source: Willems et al. 2009, pen up against pen down; here the share of the time
     """
     drawn = Geometry.of(block)
     total = duration(drawn)
