@@ -39,7 +39,8 @@ PAGE = REPOSITORY / "docs" / "measures.md"
 CODE_MARKS = ("# fitted: begin (python benchmarks/abstraction.py --write)\n", "# fitted: end\n")
 PAGE_MARKS = ("<!-- begin: python benchmarks/abstraction.py --write -->\n", "<!-- end -->\n")
 
-PENALTY = 10.0  # of squared weights, chosen beforehand: measures that say the same share what they say
+# Of squared weights: measures that say the same share what they say. Held-out AUC is 0.699 to 0.707 for 0.1 to 100.
+PENALTY = 10.0
 FOLDS, SEEDS, RESAMPLES = 5, 10, 2000
 
 Values = NDArray[np.float64]

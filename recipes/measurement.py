@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["measure_run"]
 
 _INK_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+# What the report sets beside the chosen canvas: measures that say different things.
+_ABSTRACTION = ("abstraction", "strokes", "corners", "ink", "stroke_length", "turning", "coverage", "description_length")
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +94,7 @@ def measure_run(
             for name in ("direct", "v1")
         },
         "selection": _selection(this, selection, evaluated["v1"], chosen),
-        "abstraction": {name: values.tolist() for name, values in measure(test.sketches).items()}
+        "abstraction": {name: values.tolist() for name, values in measure(test.sketches, _ABSTRACTION).items()}
         | {"chosen": chosen.tolist()},
         "ink_curve": _ink_curve(this, models["v1"], evaluated["v1"].photos),
         "examples": retrieved_examples(

@@ -181,7 +181,7 @@ def closed_strokes(block: SketchSet) -> Values:
 def crossings(block: SketchSet) -> Values:
     """How often the line crosses itself: pairs of segments between `corners` that share a point inside both.
 
-    The time grows with the pairs of segments that lie above one another: half a minute for 90,000 random long ones.
+    The time grows with the pairs of segments that lie above one another: half a minute for 60,000 random long ones.
 
     Unit: crossings
     Same under: place, scale, sampling
