@@ -33,7 +33,8 @@ class Listing:
         """How many and why, and the first path: `3 files (3 in no known format); the first: notes.json`."""
         reasons = Counter(why for _, why in self.passed_over)
         counted = ", ".join(f"{count} {why}" for why, count in reasons.items())
-        return f"{len(self.passed_over)} files ({counted}); the first: {self.passed_over[0][0]}"
+        total = len(self.passed_over)
+        return f"{total} file{'s' if total > 1 else ''} ({counted}); the first: {self.passed_over[0][0]}"
 
 
 def list_folder(folder: Path) -> Listing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ __all__ = ["in_order", "thread_count"]
 Item = TypeVar("Item")
 
 
-def in_order(makers: Iterable[Callable[[], Iterator[Item]]], threads: int) -> Iterator[Item]:
+def in_order(makers: Iterable[Callable[[], Iterator[Item]]], threads: int) -> Generator[Item, None, None]:
     """The items of all iterators, in order; an error is raised where its item would have been.
 
     Each of the next `threads + 1` iterators is at most one item ahead, so that memory does not grow with their number

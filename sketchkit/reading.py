@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -65,7 +66,7 @@ def read(
         format: a format's name, such as `quickdraw`; found by the content when None.
         on_error: `"skip"` leaves bad records and, where several files are read, bad files out, and warns of them
             (SketchkitWarning: how many, and the first).
-        on_skip: called with each SkippedRecord, in order.
+        on_skip: called with each SkippedRecord, in order; never when nothing is skipped.
         threads: at most so many files at once; default one a core. Never changes the result.
 
     Raises:
@@ -124,14 +125,20 @@ def scan(
     return _scanned(inputs, chunk, skips, thread_count(threads))
 
 
+class _OnSkipFailedError(BaseException):
+    """What `on_skip` raised: carried past the formats, which would take a full disk for a bad file of theirs."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class _Skips:
     """Counts what is left out, and passes it on."""
 
     def __init__(self, on_error: OnError, on_skip: OnSkip | None) -> None:
         if on_error not in ("raise", "skip"):
             raise ParameterError(f'on_error must be "raise" or "skip", not {on_error!r}')
-        if on_skip is not None and on_error == "raise":
-            raise ParameterError('on_skip needs on_error="skip": otherwise nothing is skipped')
         self.allowed = on_error == "skip"
         self._on_skip = on_skip
         self._count = 0
@@ -141,7 +148,10 @@ class _Skips:
         self._count += 1
         self._first = self._first or record
         if self._on_skip is not None:
-            self._on_skip(record)
+            try:
+                self._on_skip(record)
+            except Exception as error:
+                raise _OnSkipFailedError(error) from error
 
     def warn(self) -> None:
         if self._first is not None:
@@ -168,29 +178,49 @@ def _close(inputs: Inputs) -> None:
 
 
 def _scanned(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Iterator[SketchSet]:
-    sets = _all_sets(inputs, chunk, skips, threads)
-    yield from _regrouped(sets, chunk) if len(inputs.parts) > 1 else (drawings for _, drawings in sets)
+    with closing(_all_sets(inputs, chunk, skips, threads)) as sets:
+        yield from _regrouped(sets, chunk) if len(inputs.parts) > 1 else (drawings for _, drawings in sets)
     skips.warn()
 
 
-def _all_sets(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Iterator[tuple[Part, SketchSet]]:
+def _all_sets(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Generator[tuple[Part, SketchSet], None, None]:
     parts = inputs.parts
+    several = sum(part.error is None for part in parts) > 1
+    threads = min(threads, len(parts))
     skip_files = skips.allowed and inputs.several
-    named = sum(part.error is None for part in parts) > 1
     try:
-        if threads == 1 or len(parts) == 1:
-            for part in parts:
-                for drawings in _sets(part, chunk, skips.allowed, skip_files, skips.add):
-                    yield part, _with_file(drawings, part) if named else drawings
-        else:
-            makers = [partial(_pieces, part, chunk, skips.allowed, skip_files) for part in parts]
-            for part, skipped, piece in in_order(makers, min(threads, len(parts))):
-                for record in skipped:
-                    skips.add(record)
-                if piece is not None:
-                    yield part, _with_file(piece, part) if named else piece
+        with closing(
+            _one_by_one(parts, chunk, skips, skip_files)
+            if threads == 1
+            else _ahead(parts, chunk, skips, skip_files, threads)
+        ) as sets:
+            for part, drawings in sets:
+                yield part, _with_file(drawings, part) if several else drawings
+    except _OnSkipFailedError as failed:
+        raise failed.error from failed.error.__cause__
     finally:
         _close(inputs)
+
+
+def _one_by_one(
+    parts: list[Part], chunk: int, skips: _Skips, skip_files: bool
+) -> Generator[tuple[Part, SketchSet], None, None]:
+    for part in parts:
+        with closing(_sets(part, chunk, skips.allowed, skip_files, skips.add)) as sets:
+            for drawings in sets:
+                yield part, drawings
+
+
+def _ahead(
+    parts: list[Part], chunk: int, skips: _Skips, skip_files: bool, threads: int
+) -> Generator[tuple[Part, SketchSet], None, None]:
+    makers = [partial(_pieces, part, chunk, skips.allowed, skip_files) for part in parts]
+    with closing(in_order(makers, threads)) as pieces:
+        for part, skipped, drawings in pieces:
+            for record in skipped:
+                skips.add(record)
+            if drawings is not None:
+                yield part, drawings
 
 
 def _pieces(
@@ -206,7 +236,7 @@ def _pieces(
 
 def _sets(
     part: Part, chunk: int, skip: bool, skip_files: bool, report: Callable[[SkippedRecord], None]
-) -> Iterator[SketchSet]:
+) -> Generator[SketchSet, None, None]:
     name = str(part.source.named)
     some = False
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from sketchkit.errors import DataError
 from sketchkit.formats.packing import DAMAGED_GZIP, PACKED_SUFFIXES, is_packed, unpacked
@@ -83,16 +85,25 @@ class StreamSource(Source):
         # read1 gives what a pipe has by now, where read would wait for the whole size.
         self._stream = buffered(SeekableStream(getattr(stream, "read1", stream.read)))
         self._content: BinaryIO | None = None
+        self._raw: SeekableStream | None = None
         self._temporary: Path | None = None
 
     @property
     def path(self) -> Path:
-        """A temporary copy of the stream, unpacked; made when first asked for, removed by `close`."""
+        """A temporary copy of the stream, unpacked, with its name; made when first asked for, removed by `close`."""
         if self._temporary is None:
-            with self.open() as stream:
-                self._temporary = _copied(stream, self.named.suffix)
-            self._remove = weakref.finalize(self, self._temporary.unlink, missing_ok=True)
+            folder = tempfile.mkdtemp(prefix="sketchkit-")
+            self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            copy = Path(folder, self.named.name or "stream")
+            with copy.open("wb") as file:
+                self._unpacked().copy_to(file)
+            self._temporary = copy
         return self._temporary
+
+    def head(self, size: int = 4096) -> bytes:
+        """The first bytes, unpacked."""
+        with self.open() as stream:
+            return stream.read(size)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -101,10 +112,8 @@ class StreamSource(Source):
             with self._temporary.open("rb") as copy:
                 yield copy
             return
-        if self._content is None:
-            head = self._stream.read(4)
-            self._stream.seek(0)
-            self._content = unpacked(self._stream, head) if is_packed(head) else self._stream
+        self._unpacked()
+        assert self._content is not None
         self._content.seek(0)
         yield self._content
 
@@ -117,6 +126,16 @@ class StreamSource(Source):
             self._remove()
         if self._owned is not None:
             self._owned.close()
+
+    def _unpacked(self) -> SeekableStream:
+        if self._raw is None:
+            head = self._stream.read(4)
+            self._stream.seek(0)
+            self._content = unpacked(self._stream, head) if is_packed(head) else self._stream
+            raw = cast(io.BufferedReader, self._content).raw
+            assert isinstance(raw, SeekableStream)
+            self._raw = raw
+        return self._raw
 
 
 class BadRecordError(DataError):
@@ -179,16 +198,3 @@ def bare_suffix(path: str | os.PathLike[str]) -> str:
     """The suffix in lower case, without a trailing `.gz` or `.zst`: `.ndjson` of `cat.ndjson.gz`."""
     named = Path(path)
     return (named.with_suffix("") if named.suffix.lower() in PACKED_SUFFIXES else named).suffix.lower()
-
-
-def _copied(stream: BinaryIO, suffix: str) -> Path:
-    descriptor, name = tempfile.mkstemp(suffix=suffix, prefix="sketchkit-")
-    path = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as copy:
-            while data := stream.read(1 << 20):
-                copy.write(data)
-    except BaseException:
-        path.unlink()
-        raise
-    return path

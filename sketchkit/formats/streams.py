@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
@@ -110,20 +111,31 @@ class SeekableStream(io.RawIOBase):
         self._taken += len(data)
         return data
 
-    def _copied(self) -> BinaryIO:
+    def copy_to(self, target: BinaryIO) -> None:
+        """Write everything from the start to `target`; nothing is left to read then.
+
+        Raises:
+            DataError: it is far larger than the packed file explains.
+            io.UnsupportedOperation: more than the first 256 KiB were read without a seek.
+        """
+        if self._copy is not None:
+            self._copy.seek(0)
+            shutil.copyfileobj(self._copy, target, _AT_ONCE)
+            return
         if self._taken != len(self._kept):
             raise io.UnsupportedOperation("this stream goes forward only, and its start is gone")
+        target.write(self._kept)
+        while data := self._take(_AT_ONCE):
+            self._refuse_bombs(self._taken)
+            target.write(data)
+
+    def _copied(self) -> BinaryIO:
         try:
             copy = tempfile.TemporaryFile(prefix="sketchkit-")  # noqa: SIM115 -- lives as long as this stream
         except OSError as error:
             raise DataError(f"needs a temporary copy, which cannot be made: {error}") from error
         try:
-            copy.write(self._kept)
-            total = self._taken
-            while data := self._read(_AT_ONCE):
-                total += len(data)
-                self._refuse_bombs(total)
-                copy.write(data)
+            self.copy_to(copy)
         except BaseException:
             copy.close()
             raise

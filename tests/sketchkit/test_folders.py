@@ -157,7 +157,7 @@ def test_a_bad_file_of_a_list_is_an_error_at_once(folder):
 
 def test_a_folder_of_nothing_says_what_was_there(tmp_path):
     (tmp_path / "notes.json").write_text("[]")
-    with pytest.raises(FormatError, match=r"a folder without drawings; passed over 1 files \(1 in no known format\)"):
+    with pytest.raises(FormatError, match=r"a folder without drawings; passed over 1 file \(1 in no known format\)"):
         sketchkit.read(tmp_path)
     with pytest.raises(FormatError, match="a folder without drawings"):
         sketchkit.read(tmp_path, format="quickdraw")

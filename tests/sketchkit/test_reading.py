@@ -190,6 +190,17 @@ def test_on_skip_is_told_of_every_record_in_order(shoes):
     assert str(told[0]).startswith(f"{shoes}: record 1 (line 3, byte ")
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), DataError("mine"), KeyError("mine")])
+def test_what_on_skip_raises_is_not_blamed_on_the_file(shoes, error):
+    def full(record):
+        raise error
+
+    for source, threads in ((shoes, 1), ([shoes, shoes], 2)):
+        with pytest.raises(type(error)) as caught:
+            sketchkit.read(source, on_error="skip", on_skip=full, threads=threads)
+        assert caught.value is error
+
+
 def test_warnings_point_to_the_caller(shoes):
     for call in (sketchkit.read, lambda *args, **named: list(sketchkit.scan(*args, **named))):
         with pytest.warns(SketchkitWarning) as caught:
@@ -197,9 +208,11 @@ def test_warnings_point_to_the_caller(shoes):
         assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_skipping_is_asked_for(shoes):
-    with pytest.raises(ParameterError, match='on_skip needs on_error="skip"'):
-        sketchkit.read(shoes, on_skip=print)
+def test_on_skip_is_not_called_where_nothing_is_skipped(shoes):
+    told = []
+    with pytest.raises(DataError):
+        sketchkit.read(shoes, on_skip=told.append)
+    assert told == []
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])

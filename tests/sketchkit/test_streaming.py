@@ -86,7 +86,8 @@ def test_a_temporary_copy_goes_away(tmp_path, monkeypatch):
     source = StreamSource(io.BytesIO(gzip.compress(DATA)), Path("drawn.bin.gz"))
     assert source.head(10) == DATA[:10]
     assert source.path.read_bytes() == DATA
-    assert source.path.parent == tmp_path
+    assert source.path.parent.parent == tmp_path
+    assert source.path.name == "drawn.bin.gz"
     with source.open() as stream:
         assert stream.seek(0, io.SEEK_END) == len(DATA)
     source.close()
@@ -148,6 +149,10 @@ def test_a_bomb_is_refused_by_a_format_that_needs_the_whole_file(packer, tmp_pat
         sketchkit.read(path)
     with pytest.raises(DataError, match="unpacks to more than 200 times its size"), Source(path).open() as stream:
         stream.seek(0, io.SEEK_END)
+    source = StreamSource(io.BytesIO(path.read_bytes()), path)
+    with pytest.raises(DataError, match="unpacks to more than 200 times its size"):
+        source.path  # noqa: B018 -- makes the copy
+    source.close()
 
 
 def test_a_format_that_needs_a_path_is_given_one(monkeypatch, tmp_path):
@@ -271,11 +276,11 @@ def peaks_of(*words):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize(("kind", "size"), [("ndjson", 80_000_000), ("bin", 320_000_000)])
+@pytest.mark.parametrize(("kind", "size"), [("ndjson", 48_000_000), ("bin", 200_000_000)])
 def test_memory_does_not_grow_with_the_stream(kind, size):
     found = peaks_of(kind, "plain", size)
     assert found["count"] == found["expected"]
-    assert found["peaks"][1] - found["peaks"][0] < BOUND < size // 3
+    assert found["peaks"][1] - found["peaks"][0] < BOUND <= size // 2
     assert found["peaks"][1] < 500 << 20
 
 
@@ -286,11 +291,11 @@ def test_memory_does_not_grow_with_what_a_packed_file_holds(suffix, tmp_path):
     record = (7).to_bytes(8, "little") + b"CH\x01" + (9).to_bytes(4, "little") + (4).to_bytes(2, "little") + stroke * 4
     path = tmp_path / f"drawn.bin{suffix}"
     with path.open("wb") as file, packed_for(path, file) as stream:
-        for _ in range(300):
+        for _ in range(150):
             stream.write(record * 1000)
     found = peaks_of("bin", path, 0)
-    assert found["count"] == 300_000
-    assert found["peaks"][0] < 300 << 20, "160 MB were read, their floats alone are 600"
+    assert found["count"] == 150_000
+    assert found["peaks"][0] < 300 << 20, "80 MB were read, their floats alone are 300"
 
 
 @pytest.mark.timeout(60)
@@ -311,7 +316,7 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
     )
     few, many, grown = map(int, done.stdout.split())
     assert (few, many) == (5000, 40_000)
-    assert grown * (1 if sys.platform == "darwin" else 1024) < BOUND, "40,000 drawings are 80 MB as floats"
+    assert grown * (1 if sys.platform == "darwin" else 1024) < BOUND, "30,000 more drawings are 60 MB as floats"
 
 
 def test_pyarrow_unpacks_what_we_pack():
