@@ -35,7 +35,7 @@ __all__ = ["measure_run"]
 
 _INK_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 # What the report sets beside the chosen canvas: measures that say different things.
-_ABSTRACTION = ("abstraction", "strokes", "corners", "ink", "stroke_length", "turning", "coverage", "description_length")
+_ABSTRACTION = ("abstraction", "strokes", "corners", "ink", "stroke_length", "turning", "coverage", "overlap")
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from sketchkit import SketchSet, SkippedRecord, atomic
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.progress import counted
 
-__all__ = ["convert", "info", "measure", "render"]
+__all__ = ["OnError", "Reading", "convert", "info", "measure", "render"]
 
 
 class OnError(str, Enum):
