@@ -20,6 +20,7 @@ from sketchkit.sketch_set import SketchSet
 __all__ = ["SketchkitWarning", "SkippedRecord", "read", "scan"]
 
 OnError = Literal["raise", "skip"]
+_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def read(
     """
     skips = _Skips(on_error, on_skip)
     inputs = _inputs(source, format, skips)
-    drawings = _joined(_all_sets(inputs, 4096, skips, thread_count(threads)))
+    drawings = _joined(_all_sets(inputs, None, skips, thread_count(threads)))
     skips.warn()
     return drawings
 
@@ -96,7 +97,7 @@ def scan(
     source: Input | Iterable[Input],
     format: str | None = None,
     *,
-    chunk: int = 4096,
+    chunk: int = _CHUNK,
     on_error: OnError = "raise",
     on_skip: OnSkip | None = None,
     threads: int | None = None,
@@ -183,7 +184,9 @@ def _scanned(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Iterato
     skips.warn()
 
 
-def _all_sets(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Generator[tuple[Part, SketchSet], None, None]:
+def _all_sets(
+    inputs: Inputs, chunk: int | None, skips: _Skips, threads: int
+) -> Generator[tuple[Part, SketchSet], None, None]:
     parts = inputs.parts
     several = sum(part.error is None for part in parts) > 1
     threads = min(threads, len(parts))
@@ -203,7 +206,7 @@ def _all_sets(inputs: Inputs, chunk: int, skips: _Skips, threads: int) -> Genera
 
 
 def _one_by_one(
-    parts: list[Part], chunk: int, skips: _Skips, skip_files: bool
+    parts: list[Part], chunk: int | None, skips: _Skips, skip_files: bool
 ) -> Generator[tuple[Part, SketchSet], None, None]:
     for part in parts:
         with closing(_sets(part, chunk, skips.allowed, skip_files, skips.add)) as sets:
@@ -212,7 +215,7 @@ def _one_by_one(
 
 
 def _ahead(
-    parts: list[Part], chunk: int, skips: _Skips, skip_files: bool, threads: int
+    parts: list[Part], chunk: int | None, skips: _Skips, skip_files: bool, threads: int
 ) -> Generator[tuple[Part, SketchSet], None, None]:
     makers = [partial(_pieces, part, chunk, skips.allowed, skip_files) for part in parts]
     with closing(in_order(makers, threads)) as pieces:
@@ -224,7 +227,7 @@ def _ahead(
 
 
 def _pieces(
-    part: Part, chunk: int, skip: bool, skip_files: bool
+    part: Part, chunk: int | None, skip: bool, skip_files: bool
 ) -> Iterator[tuple[Part, list[SkippedRecord], SketchSet | None]]:
     """Sets with what was skipped before each, to be told of in the thread that reads them."""
     skipped: list[SkippedRecord] = []
@@ -235,7 +238,7 @@ def _pieces(
 
 
 def _sets(
-    part: Part, chunk: int, skip: bool, skip_files: bool, report: Callable[[SkippedRecord], None]
+    part: Part, chunk: int | None, skip: bool, skip_files: bool, report: Callable[[SkippedRecord], None]
 ) -> Generator[SketchSet, None, None]:
     name = str(part.source.named)
     some = False
@@ -250,14 +253,20 @@ def _sets(
         report(SkippedRecord(name, "", f"{fact}; the rest of the file is left out" if some else fact))
 
 
-def _read_part(part: Part, chunk: int, skip: bool, report: Callable[[SkippedRecord], None]) -> Iterator[SketchSet]:
+def _read_part(
+    part: Part, chunk: int | None, skip: bool, report: Callable[[SkippedRecord], None]
+) -> Iterator[SketchSet]:
     if part.format is None:
         assert part.error is not None
         raise part.error
     name, kind = part.source.named, part.format.name
     problems = Problems(skip, lambda bad: report(SkippedRecord(str(name), bad.where, str(bad))))
     try:
-        yield from part.format.scan(part.source, chunk=chunk, problems=problems)
+        # Without a chunk the whole is wanted: a format may have a quicker way to it.
+        if chunk is None and part.format.read is not None:
+            yield part.format.read(part.source, problems)
+        else:
+            yield from part.format.scan(part.source, chunk=chunk or _CHUNK, problems=problems)
     except BadRecordError as bad:
         where = f"{bad.where}: " if bad.where else ""
         raise DataError(f'{name}: {where}{bad}. To skip such records: on_error="skip".') from bad

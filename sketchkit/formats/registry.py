@@ -43,6 +43,8 @@ class Format:
         write_folder: writes one file a drawing into a folder.
         write_chunks: writes sets of drawings one after the other, so that a file may be larger than memory; None when
             the format has to see all drawings before it writes the first.
+        read: reads a whole source as one set; None when that is the sets of `scan` joined. A format that opens without
+            reading everything (memory-mapped) has it.
         columns: the columns that can be written; None for any.
         point_columns: the point columns that can be written; None for any.
     """
@@ -54,6 +56,7 @@ class Format:
     write: Callable[[SketchSet, BinaryIO], None] | None = None
     write_folder: Callable[[SketchSet, Path], None] | None = None
     write_chunks: Callable[[Iterable[SketchSet], BinaryIO], None] | None = None
+    read: Callable[[Source, Problems], SketchSet] | None = None
     columns: frozenset[str] | None = None
     point_columns: frozenset[str] | None = frozenset()
 

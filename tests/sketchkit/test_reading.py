@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 import sketchkit
-from sketchkit import Sketch
+from sketchkit import Sketch, SketchSet
 from sketchkit.errors import DataError, FormatError, MissingDataError, ParameterError
 from sketchkit.formats import registry
 from sketchkit.formats.registry import Format
@@ -130,6 +130,20 @@ def test_a_registered_format_is_found_and_read(dots_file, monkeypatch):
         registry.register(DOTS)
     with pytest.raises(ParameterError, match="lower case"):
         registry.register(Format("My Dots", (), sniff_dots, scan_dots))
+
+
+def test_a_format_may_read_the_whole_in_its_own_way(dots_file, monkeypatch):
+    def read_dots(source, problems):
+        problems.add(DataError("has a dot too many"), "record 0")
+        return SAMPLES["svg"].sketches
+
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register(Format("dots", (".dots",), sniff_dots, scan_dots, read=read_dots))
+    with pytest.raises(DataError, match="drawings: record 0: has a dot too many"):
+        sketchkit.read(dots_file)
+    with pytest.warns(SketchkitWarning, match="skipped 1 bad records"):
+        assert sketchkit.read(dots_file, on_error="skip") is SAMPLES["svg"].sketches
+    assert len(SketchSet.concat(sketchkit.scan(dots_file))) == 2
 
 
 @pytest.fixture
