@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sketchkit.columns import column_lengths, row_of, rows_of
 from sketchkit.errors import DataError, ParameterError
 from sketchkit.ragged import offsets_of, ranges
 from sketchkit.sketch import Sketch
@@ -214,9 +215,9 @@ class SketchSet:
                 raise DataError(f"{name} must be a non-empty (n,) int64 array")
             if offsets[0] != 0 or offsets[-1] != end or np.any(np.diff(offsets) < 0):
                 raise DataError(f"{name} must start at 0, never decrease and end at {end}")
-        for name, values in self.columns.items():
-            if len(values) != len(self):
-                raise DataError(f"column {name!r} has {len(values)} values for {len(self)} sketches")
+        for name, length in column_lengths(self.columns).items():
+            if length != len(self):
+                raise DataError(f"column {name!r} has {length} values for {len(self)} sketches")
         for name, values in self.point_columns.items():
             if len(values) != len(self.points):
                 raise DataError(f"point column {name!r} has {len(values)} values for {len(self.points)} points")
@@ -229,7 +230,7 @@ class SketchSet:
         first, last = self.sketch_offsets[index], self.sketch_offsets[index + 1]
         offsets = self.stroke_offsets[first : last + 1]
         span = slice(offsets[0], offsets[-1])
-        row = {name: _scalar(values[index]) for name, values in self.columns.items()}
+        row = row_of(self.columns, int(index))
         label, key = row.pop("label", None), row.pop("key", None)
         return Sketch(
             self.points[span],
@@ -248,7 +249,7 @@ class SketchSet:
             self.points[points],
             stroke_offsets - stroke_offsets[0],
             self.sketch_offsets[start : stop + 1] - self.sketch_offsets[start],
-            {name: values[start:stop] for name, values in self.columns.items()},
+            rows_of(self.columns, start, stop),
             {name: values[points] for name, values in self.point_columns.items()},
         )
 
@@ -274,10 +275,6 @@ def _require_mask(keep: NDArray[np.bool_], count: int, what: str) -> None:
         raise ParameterError(
             f"a {keep.dtype} mask of shape {keep.shape} does not fit {count} {what}; it must be boolean"
         )
-
-
-def _scalar(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _gather_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:

@@ -67,6 +67,33 @@ def _binary() -> SketchSet:
     )
 
 
+def _columns() -> SketchSet:
+    return _simplified().with_columns(
+        hash=np.array([2**64 - 1, 0, 7], np.uint64),
+        started=np.array(["2017-03-02T23:25:10", "NaT", "1969-01-01"], "M8[ms]"),
+        seconds=np.array([1.5, np.inf, -0.25]),
+        word=np.array(["haus", None, ""], dtype=object),
+    )
+
+
+def _timed() -> SketchSet:
+    drawings = SketchSet.concat([_raw(), _raw()[:0]])
+    part = np.arange(len(drawings.points), dtype=np.int16)
+    return SketchSet(
+        drawings.points,
+        drawings.stroke_offsets,
+        drawings.sketch_offsets,
+        drawings.columns,
+        {**drawings.point_columns, "part": part},
+    )
+
+
+def _steps() -> SketchSet:
+    house = [[(0, 255), (128, 0), (255, 255)], [(-300, 255), (255, 255)]]
+    drawings = SketchSet.from_sketches(Sketch.from_strokes(strokes) for strokes in [house, house[:1], [], house, house])
+    return drawings.with_columns(split=np.array(["train", "train", "train", "valid", "test"], dtype=object))
+
+
 def _svg() -> SketchSet:
     return SketchSet.from_sketches(
         [
@@ -78,10 +105,16 @@ def _svg() -> SketchSet:
 
 
 SAMPLES = {
+    "arrow": Sample("arrow", "drawings.arrow", _columns()),
+    "arrow, timed": Sample("arrow", "timed.arrow", _timed()),
+    "parquet": Sample("parquet", "drawings.parquet", _columns()),
+    "parquet, timed": Sample("parquet", "timed.parquet", _timed()),
+    "polylines-npz": Sample("polylines-npz", "11201.npz", SketchSet.from_sketches([Sketch.from_strokes([*_HOUSE, []])])),
     "qmul": Sample("qmul", "ChairV2_Coordinate.pkl", _qmul()),
     "quickdraw": Sample("quickdraw", "house.ndjson", _simplified()),
     "quickdraw, raw": Sample("quickdraw", "raw.ndjson", _raw()),
     "quickdraw-binary": Sample("quickdraw-binary", "house.bin", _binary()),
+    "sketch-rnn": Sample("sketch-rnn", "house.npz", _steps()),
     "svg": Sample("svg", "drawn.svg", _svg()[1:2]),
     "svg, folder": Sample("svg", "drawings", _svg()),
 }
@@ -102,7 +135,7 @@ def assert_same(found: SketchSet, expected: SketchSet, *, also: tuple[str, ...] 
     assert set(found.columns) - set(also) == set(expected.columns)
     for name, values in expected.columns.items():
         assert found.columns[name].dtype == values.dtype, name
-        assert found.columns[name].tolist() == values.tolist(), name
+        np.testing.assert_array_equal(found.columns[name], values, err_msg=name)
     assert set(found.point_columns) == set(expected.point_columns)
     for name, values in expected.point_columns.items():
         assert found.point_columns[name].dtype == values.dtype

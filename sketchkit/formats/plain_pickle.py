@@ -15,6 +15,7 @@ import pickletools
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,20 @@ from numpy.typing import NDArray
 
 from sketchkit.errors import DataError
 
-__all__ = ["load_plain"]
+__all__ = ["ListStart", "list_start", "load_plain"]
 
 
-def load_plain(data: bytes) -> Any:
+def load_plain(data: bytes, *, objects: bool = False) -> Any:
     """What a pickle holds: numbers, text, bytes, numpy arrays, tuples, and dictionaries of these.
 
     Args:
         data: the whole pickle.
+        objects: also numpy arrays of objects, which may be numbers, text and arrays of plain numbers.
 
     Raises:
         DataError: it holds anything else, is cut short or damaged.
     """
-    machine = _Machine(len(data))
+    machine = _Machine(len(data), objects)
     byte = 0
     try:
         for opcode, argument, position in pickletools.genops(data):
@@ -49,13 +51,49 @@ def load_plain(data: bytes) -> Any:
     raise DataError(f"the pickle is cut short at byte {byte}")
 
 
+@dataclass(frozen=True)
+class ListStart:
+    """A pickle of an array of objects, read up to the end of its first item, itself an array.
+
+    Args:
+        byte: where reading stopped.
+        length: how many items there are to be.
+        first: the first item.
+        memo: where `_reconstruct`, `ndarray`, the text "b" and the item's dtype are in pickle's memo, -1 for not there;
+            and how many entries it has, -1 when they are not numbered from 0.
+    """
+
+    byte: int
+    length: int
+    first: NDArray[Any]
+    memo: tuple[int, int, int, int, int]
+
+
+def list_start(data: bytes) -> ListStart | None:
+    """The start of a one-dimensional array of arrays, for a reader that knows the rest; None for anything else."""
+    machine = _Machine(len(data), objects=True)
+    built = 0
+    try:
+        for opcode, argument, position in pickletools.genops(data):
+            # Three are built: the type of the whole, the type of the first item, the first item.
+            if built == 3:
+                return machine.list_start(position or 0)
+            if machine.step(opcode.name, argument):
+                return None
+            built += opcode.name == "BUILD"
+    except (Warning, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error):
+        return None
+    return None
+
+
 _MARK = object()
 
 
 class _Machine:
     """pickle's stack machine, less everything that calls or allocates on the file's word."""
 
-    def __init__(self, bytes_given: int) -> None:
+    def __init__(self, bytes_given: int, objects: bool) -> None:
+        self._objects = objects
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._bytes_left = bytes_given
@@ -78,6 +116,8 @@ class _Machine:
             self._stack.append(self._memo[argument])
         elif name in self._ACTIONS:
             self._ACTIONS[name](self, argument)
+        elif self._objects and name in self._LIST_ACTIONS:
+            self._LIST_ACTIONS[name](self, argument)
         elif name not in ("PROTO", "FRAME", "STOP"):
             raise DataError(f"the opcode {name} is of no plain data; it is refused")
         return name == "STOP"
@@ -86,6 +126,53 @@ class _Machine:
         """What is left on the stack."""
         (value,) = self._stack
         return _finished(value)
+
+    def list_start(self, byte: int) -> ListStart | None:
+        """What `list_start` gives, when this is such a start."""
+        # The array to be built and the state it will have, not closed yet, with the list and the first of its items.
+        if len(self._stack) != 9:
+            return None
+        whole, mark, version, shape, kind, by_columns, items, inner, item = self._stack
+        if not (isinstance(whole, _Array) and isinstance(kind, _Type) and kind.dtype == object):
+            return None
+        if (
+            mark is not _MARK
+            or inner is not _MARK
+            or version != 1
+            or by_columns is not False
+            or not isinstance(items, list)
+        ):
+            return None
+        if not (isinstance(shape, tuple) and len(shape) == 1 and isinstance(shape[0], int) and shape[0] > 0):
+            return None
+        if items or not isinstance(item, _Array) or item.values is None:
+            return None
+        numbered = len(self._memo) if set(self._memo) == set(range(len(self._memo))) else -1
+        text = max(self._kept_at("b"), self._kept_at(b"b"))
+        places = (self._kept_at(_new_array), self._kept_at(np.ndarray), text, self._kept_at(item.kind), numbered)
+        return ListStart(byte, shape[0], item.values, places)
+
+    def _kept_at(self, wanted: Any) -> int:
+        same = (str, bytes)
+        for number, kept in self._memo.items():
+            if kept is wanted or (isinstance(wanted, same) and type(kept) is type(wanted) and kept == wanted):
+                return number
+        return -1
+
+    def _empty_list(self, _: Any) -> None:
+        self._stack.append([])
+
+    def _append(self, _: Any) -> None:
+        self._extend([self._stack.pop()])
+
+    def _append_marked(self, _: Any) -> None:
+        self._extend(self._marked())
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, list):
+            raise DataError("items are added to what is no list")
+        target.extend(_finished(item) for item in items)
 
     def _empty_dict(self, _: Any) -> None:
         self._stack.append({})
@@ -147,6 +234,8 @@ class _Machine:
         called, arguments = self._stack[-2:]
         if called not in _MAKERS.values() or not isinstance(arguments, tuple):
             raise DataError("something is called that is no array")
+        if called is _Type and not self._objects and arguments[:1] in (("O8",), ("O4",), ("O",)):
+            raise DataError("an array holds 'O8'; only plain numbers (f8, f4, i4, ...) are read")
         made = called(*arguments)
         if isinstance(made, _Array):
             self._charge(made)
@@ -163,7 +252,7 @@ class _Machine:
 
     def _charge(self, array: _Array) -> None:
         # Arrays that share their bytes would make millions of points of a few kilobytes.
-        self._bytes_left -= len(array.data)
+        self._bytes_left -= array.charge
         if self._bytes_left < 0:
             raise DataError("the arrays together are greater than the file")
 
@@ -179,17 +268,22 @@ class _Machine:
         "REDUCE": _reduce,
         "BUILD": _build,
     }
+    _LIST_ACTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
+        "EMPTY_LIST": _empty_list,
+        "APPEND": _append,
+        "APPENDS": _append_marked,
+    }
 
 
 class _Type:
     """A numpy dtype under construction."""
 
     def __init__(self, code: str, align: Any = False, copy: Any = False) -> None:
-        if not isinstance(code, str) or not re.fullmatch("[fiub][0-9]{1,2}", code):
+        if not isinstance(code, str) or not re.fullmatch("[fiub][0-9]{1,2}|O[48]?", code):
             named = repr(code[:20]) if isinstance(code, str) else type(code).__name__
             raise DataError(f"an array holds {named}; only plain numbers (f8, f4, i4, ...) are read")
-        self._code = code
-        self.dtype: np.dtype[Any] = np.dtype(code)
+        self._code = code[:1] if code.startswith("O") else code
+        self.dtype: np.dtype[Any] = np.dtype(self._code)
 
     def set_state(self, version: int, order: str, subarray: Any = None, *rest: Any) -> None:
         if subarray is not None or any(part is not None for part in rest[:2]):
@@ -203,7 +297,8 @@ class _Array:
     """A numpy array under construction: a view of the bytes in the file."""
 
     def __init__(self) -> None:
-        self.data = b""
+        self.charge = 0
+        self.kind: _Type | None = None
         self.values: NDArray[Any] | None = None
 
     def set_state(self, version: int, shape: Any, kind: Any, by_columns: Any, data: Any) -> None:
@@ -212,6 +307,9 @@ class _Array:
     def fill(self, shape: Any, kind: Any, order: Any, data: Any) -> None:
         if isinstance(data, str):
             data = data.encode("latin1")  # Python 2 knew no bytes
+        if isinstance(kind, _Type) and kind.dtype == object:
+            self._fill_with_objects(shape, data, order)
+            return
         if not isinstance(kind, _Type) or not isinstance(data, bytes) or order not in ("C", "F"):
             raise DataError("an array's state is not (version, shape, dtype, order, bytes)")
         sizes = shape if isinstance(shape, tuple) else (shape,)
@@ -220,9 +318,24 @@ class _Array:
         wanted = math.prod(sizes) * kind.dtype.itemsize
         if wanted != len(data):
             raise DataError(f"an array of shape {sizes} and {kind.dtype} takes {wanted} bytes, not {len(data)}")
-        self.data = data
+        self.charge, self.kind = len(data), kind
         flat = np.frombuffer(data, kind.dtype) if data else np.zeros(0, kind.dtype)
         self.values = flat.reshape(sizes, order=order)
+
+    def _fill_with_objects(self, shape: Any, items: Any, order: Any) -> None:
+        if not isinstance(items, list) or not isinstance(shape, tuple) or order not in ("C", "F"):
+            raise DataError("the state of an array of objects is not (version, shape, dtype, order, list)")
+        if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > 8:
+            raise DataError("an array's shape is not up to 8 whole numbers")
+        if math.prod(shape) != len(items):
+            raise DataError(f"an array of shape {shape} takes {math.prod(shape)} objects, not {len(items)}")
+        # Nothing that may hold itself, such as lists.
+        if not all(isinstance(item, (int, float, str, bytes, np.ndarray, type(None))) for item in items):
+            raise DataError("an array holds objects other than numbers, text and arrays")
+        if any(isinstance(item, np.ndarray) and item.dtype == object for item in items):
+            raise DataError("an array of objects holds another one")
+        self.charge = len(items)
+        self.values = np.fromiter(items, dtype=object, count=len(items)).reshape(shape, order=order)
 
 
 def _finished(value: Any) -> Any:

@@ -63,9 +63,13 @@ class Format:
 
 # Name -> the module whose `FORMAT` it is; imported when a file may be of this format.
 _OURS = {
+    "arrow": "sketchkit.formats.arrow",
+    "parquet": "sketchkit.formats.parquet",
+    "polylines-npz": "sketchkit.formats.polylines_npz",
     "qmul": "sketchkit.formats.qmul",
     "quickdraw": "sketchkit.formats.quickdraw",
     "quickdraw-binary": "sketchkit.formats.quickdraw_binary",
+    "sketch-rnn": "sketchkit.formats.sketchrnn",
     "svg": "sketchkit.formats.svg",
 }
 _registered: dict[str, Format] = {}

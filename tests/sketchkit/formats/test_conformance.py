@@ -85,10 +85,10 @@ def test_packed_files_are_read_whatever_the_name_and_written_for_the_suffix(file
     assert_same(sketchkit.read(packed), file_sample.sketches, also=ALSO)
 
     suffixed = tmp_path / f"{path.name}.{packer}"
-    sketchkit.write(file_sample.sketches, suffixed)
+    sketchkit.write(file_sample.sketches, suffixed, format=file_sample.format)
     assert unpack(suffixed.read_bytes()) == path.read_bytes()
     first = suffixed.read_bytes()
-    sketchkit.write(file_sample.sketches, suffixed)
+    sketchkit.write(file_sample.sketches, suffixed, format=file_sample.format)
     assert suffixed.read_bytes() == first, "the same drawings give the same bytes"
     assert_same(sketchkit.read(suffixed), file_sample.sketches, also=ALSO)
 
@@ -230,7 +230,7 @@ def test_a_wrong_format_named_is_a_data_error(name, named, tmp_path):
 
 def test_a_missing_folder_is_an_output_error(file_sample, tmp_path):
     with pytest.raises(OutputError, match=r"absent does not exist; create it first"):
-        sketchkit.write(file_sample.sketches, tmp_path / "absent" / file_sample.path)
+        sketchkit.write(file_sample.sketches, tmp_path / "absent" / file_sample.path, format=file_sample.format)
 
 
 def damaged(data: bytes, rounds: int):

@@ -1,0 +1,45 @@
+"""Random access to a source: the file itself, or what it unpacks to, in a temporary file."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import fstat
+from typing import BinaryIO, cast
+
+from sketchkit.formats.source import Source
+
+__all__ = ["local_file", "mapped"]
+
+
+@contextmanager
+def local_file(source: Source) -> Iterator[BinaryIO]:
+    """The bytes of a source as a regular file that can be sought in; a packed one is unpacked on the disk."""
+    with source.open() as stream:
+        if _is_regular(stream):
+            yield stream
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(stream, copy, 1 << 20)
+            copy.seek(0)
+            yield cast(BinaryIO, copy)
+
+
+def mapped(source: Source) -> mmap.mmap:
+    """The bytes of a source, mapped into memory to be read; they go when nothing refers to them any more.
+
+    A file that is cut short by another program while it is mapped ends this one (SIGBUS); one that is replaced, as
+    `sketchkit.write` does, does not.
+    """
+    with local_file(source) as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _is_regular(stream: BinaryIO) -> bool:
+    raw = stream.raw if isinstance(stream, io.BufferedReader) else stream
+    return isinstance(raw, io.FileIO) and stat.S_ISREG(fstat(raw.fileno()).st_mode)
