@@ -109,7 +109,9 @@ SAMPLES = {
     "arrow, timed": Sample("arrow", "timed.arrow", _timed()),
     "parquet": Sample("parquet", "drawings.parquet", _columns()),
     "parquet, timed": Sample("parquet", "timed.parquet", _timed()),
-    "polylines-npz": Sample("polylines-npz", "11201.npz", SketchSet.from_sketches([Sketch.from_strokes([*_HOUSE, []])])),
+    "polylines-npz": Sample(
+        "polylines-npz", "11201.npz", SketchSet.from_sketches([Sketch.from_strokes([*_HOUSE, []])])
+    ),
     "qmul": Sample("qmul", "ChairV2_Coordinate.pkl", _qmul()),
     "quickdraw": Sample("quickdraw", "house.ndjson", _simplified()),
     "quickdraw, raw": Sample("quickdraw", "raw.ndjson", _raw()),

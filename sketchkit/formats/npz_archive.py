@@ -36,8 +36,9 @@ _HEADER = re.compile(
 
 @dataclass(frozen=True)
 class Member:
-    """One array of an archive: its type (`|O` for objects), its shape, and the bytes that follow its header."""
+    """One array of an archive: its name, type (`|O` for objects), shape, and the bytes that follow its header."""
 
+    name: str
     descr: str
     shape: tuple[int, ...]
     by_columns: bool
@@ -50,11 +51,12 @@ class Member:
             DataError: it holds no plain numbers, or its shape does not fit its bytes.
         """
         if not re.fullmatch("[<>|=]?[biuf][0-9]{1,2}", self.descr):
-            raise DataError(f"holds {self.descr!r}, not plain numbers")
+            raise DataError(f"{self.name}.npy holds {self.descr!r}, not plain numbers")
         dtype = np.dtype(self.descr)
         wanted = math.prod(self.shape) * dtype.itemsize
         if wanted != len(self.data):
-            raise DataError(f"an array of shape {self.shape} and {dtype} takes {wanted} bytes, not {len(self.data)}")
+            fact = f"of shape {self.shape} and {dtype} takes {wanted} bytes, not {len(self.data)}"
+            raise DataError(f"{self.name}.npy {fact}")
         flat = np.frombuffer(self.data, dtype) if wanted else np.zeros(0, dtype)
         return flat.reshape(self.shape, order="F" if self.by_columns else "C")
 
@@ -93,7 +95,7 @@ class NpzArchive:
         if header is None or end > len(data):
             raise DataError(f"{name}.npy has no header of a plain array")
         shape = tuple(int(size) for size in re.findall(rb"[0-9]+", header[3]))
-        return Member(header[1].decode(), shape, header[2] == b"True", memoryview(data)[end:])
+        return Member(name, header[1].decode(), shape, header[2] == b"True", memoryview(data)[end:])
 
 
 @contextmanager

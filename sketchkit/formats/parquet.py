@@ -6,13 +6,15 @@ plain, which every reader takes, `datasets.load_dataset("parquet")` among them. 
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sketchkit.errors import DataError
-from sketchkit.formats.local_file import local_file
+from sketchkit.formats.local_file import mapped
+from sketchkit.formats.parquet_footer import claimed_sizes
 from sketchkit.formats.registry import Format
 from sketchkit.formats.source import Problems, Source
 from sketchkit.sketch_set import SketchSet
@@ -26,7 +28,6 @@ _MAGIC = b"PAR1"
 _GROUP = 1 << 16
 # What a row group may take in memory, for each byte of the file, and at any rate.
 _MOST_UNPACKED, _SPARE = 1000, 1 << 26
-_WIDEST = 8
 _FOOTER_LIMIT = 1 << 26
 
 
@@ -109,8 +110,9 @@ def _sets(source: Source, size: int, problems: Problems) -> Iterator[SketchSet]:
     from sketchkit.formats.arrow_table import from_batch
 
     try:
-        with local_file(source) as file, _parquet_file(file) as parquet:
-            _require_bounded(parquet.metadata, file.seek(0, 2))
+        data = mapped(source)
+        _require_bounded(data)
+        with _parquet_file(data) as parquet:
             record = 0
             for group in range(parquet.num_row_groups):
                 for batch in parquet.iter_batches(size, row_groups=[group], use_threads=False):
@@ -123,22 +125,20 @@ def _sets(source: Source, size: int, problems: Problems) -> Iterator[SketchSet]:
         raise DataError(f"the Parquet data are damaged, or of a kind that is not read: {error}") from error
 
 
-def _parquet_file(file: BinaryIO) -> pq.ParquetFile:
+def _parquet_file(data: mmap.mmap) -> pq.ParquetFile:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(
-        file,
+        pa.BufferReader(pa.py_buffer(data)),
         page_checksum_verification=True,
         thrift_string_size_limit=_FOOTER_LIMIT,
         thrift_container_size_limit=_FOOTER_LIMIT >> 4,
     )
 
 
-def _require_bounded(metadata: pq.FileMetaData, file_size: int) -> None:
+def _require_bounded(data: mmap.mmap) -> None:
     """No row group may claim more than the file explains."""
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        columns = [group.column(column) for column in range(group.num_columns)]
-        claimed = sum(max(_WIDEST * column.num_values, column.total_uncompressed_size) for column in columns)
-        if group.num_rows < 0 or max(claimed, group.num_rows) > _MOST_UNPACKED * file_size + _SPARE:
-            raise DataError(f"row group {index} claims {claimed} bytes, in a file of {file_size}; it is not unpacked")
+    for index, claimed in enumerate(claimed_sizes(data)):
+        if claimed > _MOST_UNPACKED * len(data) + _SPARE:
+            raise DataError(f"row group {index} claims {claimed} bytes, in a file of {len(data)}; it is not unpacked")

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sketchkit.errors import DataError
+from sketchkit.formats.pickled_arrays import MAKERS, PickledArray, PickledType, admitted, finished, new_array
 
 __all__ = ["ListStart", "list_start", "load_plain"]
 
@@ -96,7 +97,7 @@ class _Machine:
         self._objects = objects
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._bytes_left = bytes_given
+        self._bytes_given = self._bytes_left = bytes_given
 
     def step(self, name: str, argument: Any) -> bool:
         """Perform one opcode; whether it was the last."""
@@ -125,7 +126,7 @@ class _Machine:
     def result(self) -> Any:
         """What is left on the stack."""
         (value,) = self._stack
-        return _finished(value)
+        return finished(value)
 
     def list_start(self, byte: int) -> ListStart | None:
         """What `list_start` gives, when this is such a start."""
@@ -133,7 +134,7 @@ class _Machine:
         if len(self._stack) != 9:
             return None
         whole, mark, version, shape, kind, by_columns, items, inner, item = self._stack
-        if not (isinstance(whole, _Array) and isinstance(kind, _Type) and kind.dtype == object):
+        if not (isinstance(whole, PickledArray) and isinstance(kind, PickledType) and kind.dtype == object):
             return None
         if (
             mark is not _MARK
@@ -145,11 +146,11 @@ class _Machine:
             return None
         if not (isinstance(shape, tuple) and len(shape) == 1 and isinstance(shape[0], int) and shape[0] > 0):
             return None
-        if items or not isinstance(item, _Array) or item.values is None:
+        if items or not isinstance(item, PickledArray) or item.values is None:
             return None
         numbered = len(self._memo) if set(self._memo) == set(range(len(self._memo))) else -1
         text = max(self._kept_at("b"), self._kept_at(b"b"))
-        places = (self._kept_at(_new_array), self._kept_at(np.ndarray), text, self._kept_at(item.kind), numbered)
+        places = (self._kept_at(new_array), self._kept_at(np.ndarray), text, self._kept_at(item.kind), numbered)
         return ListStart(byte, shape[0], item.values, places)
 
     def _kept_at(self, wanted: Any) -> int:
@@ -172,7 +173,7 @@ class _Machine:
         target = self._stack[-1]
         if not isinstance(target, list):
             raise DataError("items are added to what is no list")
-        target.extend(_finished(item) for item in items)
+        target.extend(finished(item) for item in items)
 
     def _empty_dict(self, _: Any) -> None:
         self._stack.append({})
@@ -218,42 +219,43 @@ class _Machine:
             # Never the repr of what the file made: tuples that share their items may print for ever.
             if not isinstance(key, (str, int)):
                 raise DataError(f"a dictionary has a {type(key).__name__} as a key; keys must be text")
-            target[key] = _finished(value)
+            target[key] = finished(value)
 
     def _global(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
-        self._stack.append(_admitted(module, name))
+        self._stack.append(admitted(module, name))
 
     def _stack_global(self, _: Any) -> None:
         module, name = self._stack[-2:]
         if not isinstance(module, str) or not isinstance(name, str):
             raise DataError("a name is no text")
-        self._stack[-2:] = [_admitted(module, name)]
+        self._stack[-2:] = [admitted(module, name)]
 
     def _reduce(self, _: Any) -> None:
         called, arguments = self._stack[-2:]
-        if called not in _MAKERS.values() or not isinstance(arguments, tuple):
+        if called not in MAKERS.values() or not isinstance(arguments, tuple):
             raise DataError("something is called that is no array")
-        if called is _Type and not self._objects and arguments[:1] in (("O8",), ("O4",), ("O",)):
+        if called is PickledType and not self._objects and arguments[:1] in (("O8",), ("O4",), ("O",)):
             raise DataError("an array holds 'O8'; only plain numbers (f8, f4, i4, ...) are read")
         made = called(*arguments)
-        if isinstance(made, _Array):
+        if isinstance(made, PickledArray):
             self._charge(made)
         self._stack[-2:] = [made]
 
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
         built = self._stack[-1]
-        if not isinstance(built, (_Array, _Type)) or not isinstance(state, tuple):
+        if not isinstance(built, (PickledArray, PickledType)) or not isinstance(state, tuple):
             raise DataError("a state is given to what is no array")
         built.set_state(*state)
-        if isinstance(built, _Array):
+        if isinstance(built, PickledArray):
             self._charge(built)
 
-    def _charge(self, array: _Array) -> None:
+    def _charge(self, array: PickledArray) -> None:
         # Arrays that share their bytes would make millions of points of a few kilobytes.
         self._bytes_left -= array.charge
-        if self._bytes_left < 0:
+        # And so would one array that is there many times.
+        if self._bytes_left < 0 or array.content > self._bytes_given:
             raise DataError("the arrays together are greater than the file")
 
     _ACTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
@@ -273,119 +275,6 @@ class _Machine:
         "APPEND": _append,
         "APPENDS": _append_marked,
     }
-
-
-class _Type:
-    """A numpy dtype under construction."""
-
-    def __init__(self, code: str, align: Any = False, copy: Any = False) -> None:
-        if not isinstance(code, str) or not re.fullmatch("[fiub][0-9]{1,2}|O[48]?", code):
-            named = repr(code[:20]) if isinstance(code, str) else type(code).__name__
-            raise DataError(f"an array holds {named}; only plain numbers (f8, f4, i4, ...) are read")
-        self._code = code[:1] if code.startswith("O") else code
-        self.dtype: np.dtype[Any] = np.dtype(self._code)
-
-    def set_state(self, version: int, order: str, subarray: Any = None, *rest: Any) -> None:
-        if subarray is not None or any(part is not None for part in rest[:2]):
-            raise DataError("an array holds records; only plain numbers are read")
-        if order not in ("<", ">", "=", "|"):
-            raise DataError("an array's byte order is not <, >, = or |")
-        self.dtype = np.dtype(order + self._code)
-
-
-class _Array:
-    """A numpy array under construction: a view of the bytes in the file."""
-
-    def __init__(self) -> None:
-        self.charge = 0
-        self.kind: _Type | None = None
-        self.values: NDArray[Any] | None = None
-
-    def set_state(self, version: int, shape: Any, kind: Any, by_columns: Any, data: Any) -> None:
-        self.fill(shape, kind, "F" if by_columns else "C", data)
-
-    def fill(self, shape: Any, kind: Any, order: Any, data: Any) -> None:
-        if isinstance(data, str):
-            data = data.encode("latin1")  # Python 2 knew no bytes
-        if isinstance(kind, _Type) and kind.dtype == object:
-            self._fill_with_objects(shape, data, order)
-            return
-        if not isinstance(kind, _Type) or not isinstance(data, bytes) or order not in ("C", "F"):
-            raise DataError("an array's state is not (version, shape, dtype, order, bytes)")
-        sizes = shape if isinstance(shape, tuple) else (shape,)
-        if not all(isinstance(size, int) and size >= 0 for size in sizes) or len(sizes) > 8:
-            raise DataError("an array's shape is not up to 8 whole numbers")
-        wanted = math.prod(sizes) * kind.dtype.itemsize
-        if wanted != len(data):
-            raise DataError(f"an array of shape {sizes} and {kind.dtype} takes {wanted} bytes, not {len(data)}")
-        self.charge, self.kind = len(data), kind
-        flat = np.frombuffer(data, kind.dtype) if data else np.zeros(0, kind.dtype)
-        self.values = flat.reshape(sizes, order=order)
-
-    def _fill_with_objects(self, shape: Any, items: Any, order: Any) -> None:
-        if not isinstance(items, list) or not isinstance(shape, tuple) or order not in ("C", "F"):
-            raise DataError("the state of an array of objects is not (version, shape, dtype, order, list)")
-        if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > 8:
-            raise DataError("an array's shape is not up to 8 whole numbers")
-        if math.prod(shape) != len(items):
-            raise DataError(f"an array of shape {shape} takes {math.prod(shape)} objects, not {len(items)}")
-        # Nothing that may hold itself, such as lists.
-        if not all(isinstance(item, (int, float, str, bytes, np.ndarray, type(None))) for item in items):
-            raise DataError("an array holds objects other than numbers, text and arrays")
-        if any(isinstance(item, np.ndarray) and item.dtype == object for item in items):
-            raise DataError("an array of objects holds another one")
-        self.charge = len(items)
-        self.values = np.fromiter(items, dtype=object, count=len(items)).reshape(shape, order=order)
-
-
-def _finished(value: Any) -> Any:
-    if not isinstance(value, _Array):
-        return value
-    if value.values is None:
-        raise DataError("an array has no content")
-    return value.values
-
-
-def _new_array(*_: Any) -> _Array:
-    return _Array()
-
-
-def _array_of_buffer(data: Any, kind: Any, shape: Any, order: Any) -> _Array:
-    array = _Array()
-    array.fill(shape, kind, order, data)
-    return array
-
-
-def _encoded(text: Any, encoding: Any) -> bytes:
-    # Protocol 2 has no bytes: Python 3 writes them as latin1 text and a call that turns it back.
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise DataError("text is encoded otherwise than in latin1")
-    return text.encode("latin1")
-
-
-def _no_bytes() -> bytes:
-    # Protocol 2 again: the content of an empty array.
-    return b""
-
-
-# Our stand-ins, never the functions named: numpy's would allocate whatever shape the file claims.
-_MAKERS: Mapping[tuple[str, str], Callable[..., Any]] = {
-    ("numpy.core.multiarray", "_reconstruct"): _new_array,
-    ("numpy._core.multiarray", "_reconstruct"): _new_array,
-    ("numpy.core.numeric", "_frombuffer"): _array_of_buffer,
-    ("numpy._core.numeric", "_frombuffer"): _array_of_buffer,
-    ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _encoded,
-    ("__builtin__", "bytes"): _no_bytes,
-}
-
-
-def _admitted(module: str, name: str) -> Any:
-    if (module, name) == ("numpy", "ndarray"):
-        return np.ndarray  # only ever an argument of _reconstruct
-    if (module, name) not in _MAKERS:
-        raise DataError(f"names {module}.{name}; only plain numpy arrays are read, and nothing is run")
-    return _MAKERS[module, name]
 
 
 _PUSHES_ARGUMENT = frozenset(

@@ -6,6 +6,7 @@ absolute, y down, in drawing order by number (not by text: arr_10 comes after ar
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +51,10 @@ def write(sketches: SketchSet, stream: BinaryIO) -> None:
     strokes = [stroke.astype(np.float64) for stroke in sketches[0].strokes]
     if not strokes:
         raise DataError("the drawing has no stroke; a file of this format holds at least one")
-    np.savez(stream, *strokes)
+    # A zip archive differs with what can be sought in: a packed file must unpack to the same bytes.
+    archive = io.BytesIO()
+    np.savez(archive, *strokes)
+    stream.write(archive.getbuffer())
 
 
 # Without a suffix of its own: a path that ends in .npz is written as sketch-rnn's.

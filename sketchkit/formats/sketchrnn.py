@@ -1,8 +1,8 @@
 """sketch-rnn's `.npz`: pen steps, one array of drawings a split.
 
-Source: https://github.com/hardmaru/sketch-rnn-datasets, and sketch-rnn's `utils.py`. Members are train, valid, test, each
-an array of objects, which are arrays (points, 3): dx, dy, pen; pen 1 lifts AFTER that point. The first row is the step
-from the origin; the last point of a drawing ends its stroke whatever its pen. int16 there; other numbers are read, too.
+Source: https://github.com/hardmaru/sketch-rnn-datasets, and sketch-rnn's `utils.py`. Members train, valid and test,
+each an array of objects, which are arrays (points, 3): dx, dy, pen; pen 1 lifts AFTER that point. The first row is the
+step from the origin; the last point of a drawing ends its stroke whatever its pen. int16 there; other numbers are read.
 
 Read as well, since others write them: stroke-5 (points, 5) up to the first p3 = 1; a member that is one array
 (drawings, points, 3 or 5), as numpy makes of drawings of one length; a member that is one drawing.
@@ -13,6 +13,7 @@ unpickled: arrays are found in the bytes by a kernel, and by `plain_pickle` wher
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -63,8 +64,9 @@ def read(source: Source, problems: Problems) -> SketchSet:
 def write(sketches: SketchSet, stream: BinaryIO) -> None:
     """Write upstream's members, all three, and others that the column `split` names; without it, all is `train`.
 
-    Whole steps are int16, or int32 where they must be: exact. Others are float64: they come back as the same float32 as
-    long as a drawing's coordinates are within 2^28 of its least step. Empty strokes have no place here and vanish.
+    Whole steps are int16, or int32 where they must be: exact. Others are float64: coordinates come back as the same
+    float32, but for those below 2^-28 of the drawing's greatest, which may be off by 2^-53 of that for each point
+    before them. Empty strokes have no place here and vanish.
 
     Raises:
         DataError: a coordinate is not finite, or a split is no plain name.
@@ -78,13 +80,16 @@ def write(sketches: SketchSet, stream: BinaryIO) -> None:
     rows = np.zeros((len(steps), 3), _smallest_type(steps))
     rows[:, :2] = steps
     rows[sketches.stroke_offsets[1:][np.diff(sketches.stroke_offsets) > 0] - 1, 2] = 1
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+    # A zip archive differs with what can be sought in: a packed file must unpack to the same bytes.
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for split in dict.fromkeys([*_SPLITS, *splits]):
             chosen = [index for index, name in enumerate(splits) if name == split]
             # Without the time: the same drawings give the same bytes.
             info = zipfile.ZipInfo(f"{split}.npy")
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, _npy([rows[starts[index] : starts[index + 1]] for index in chosen]))
+    stream.write(packed.getbuffer())
 
 
 FORMAT = Format("sketch-rnn", (".npz",), sniff, scan, write, read=read, columns=frozenset({"split"}))
@@ -94,19 +99,10 @@ def _splits(source: Source, problems: Problems) -> Iterator[SketchSet]:
     with open_npz(source) as archive:
         named = [name for name in _SPLITS if name in archive.names]
         for name in dict.fromkeys([*named, *archive.names]):
-            try:
-                drawings = _drawings(archive.read(name), name, problems)
-            except DataError as error:
-                raise type(error)(*_named(error, name)) from error
+            drawings = _drawings(archive.read(name), name, problems)
             split = np.empty(len(drawings), dtype=object)
             split[:] = name
             yield drawings.with_columns(split=split)
-
-
-def _named(error: DataError, name: str) -> tuple[Any, ...]:
-    # A bad record says which it is, and where, itself.
-    where = getattr(error, "where", None)
-    return (f"{name}.npy: {error}",) if where is None else (str(error), where)
 
 
 def _drawings(member: Member, split: str, problems: Problems) -> SketchSet:
@@ -119,7 +115,7 @@ def _drawings(member: Member, split: str, problems: Problems) -> SketchSet:
         quick = _found_rows(member)
         if quick is not None:
             return _assembled(*quick, split, problems)
-        items = _items(load_plain(bytes(member.data), objects=True), member.shape)
+        items = _items(member)
     kept, numbers = [], []
     for index, item in enumerate(items):
         rows = _attempted(item, index, split, problems)
@@ -155,15 +151,19 @@ def _found_rows(member: Member) -> tuple[NDArray[Any], NDArray[np.int64]] | None
     return rows.view(first.dtype).reshape(-1, 3), counts
 
 
-def _items(found: Any, shape: tuple[int, ...]) -> Sequence[Any]:
-    if not isinstance(found, np.ndarray) or found.shape != shape:
-        raise DataError(f"holds no array of the shape {shape}, which its header names")
+def _items(member: Member) -> Sequence[Any]:
+    try:
+        found = load_plain(bytes(member.data), objects=True)
+    except DataError as error:
+        raise DataError(f"{member.name}.npy: {error}") from error
+    if not isinstance(found, np.ndarray) or found.shape != member.shape:
+        raise DataError(f"{member.name}.npy holds no array of the shape {member.shape}, which its header names")
     if found.ndim == 1:
         return list(found.tolist())
     # What numpy makes of drawings of one length, when it is asked for objects: an array of numbers, each an object.
     if found.ndim == 3 and all(isinstance(number, (int, float)) for number in found.flat):
         return list(found.astype(np.float64))
-    raise DataError(f"holds objects in the shape {found.shape}; it must be one array for each drawing")
+    raise DataError(f"{member.name}.npy has objects in the shape {found.shape}; it must be one array for each drawing")
 
 
 def _attempted(item: Any, index: int, split: str, problems: Problems) -> NDArray[np.float64] | None:
