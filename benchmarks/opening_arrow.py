@@ -40,9 +40,9 @@ def tables(rounds: int, drawings: int = 500_000) -> list[Table]:
             sketchkit.write(made(count), path)
             rows += _rows(path, count, rounds)
     note = (
-        "Made drawings of 10 strokes and 60 points with a label and a key. Opened, a file is views of the map: nothing is "
-        "read but the ends of the offsets, all of them up to 2^20 of them. Copied is what pyarrow and numpy need to have "
-        "the same arrays in memory. Milliseconds, best of several, one thread."
+        "Made drawings of 10 strokes and 60 points with a label and a key. An opened file is views of the map: of the "
+        "offsets, up to 2^20 are looked at, of more only the ends. Copied is what pyarrow and numpy need to have the "
+        "same arrays in memory. Milliseconds, best of several, one thread."
     )
     return [Table("Opening a .arrow file", ["drawings", "MB", "what", "ms"], rows, note)]
 

@@ -67,7 +67,7 @@ def sums(path: Path) -> list[np.ndarray]:
 
 
 def bulk(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """numpy unpickles, then all drawings are summed up at once: points, stroke offsets, sketch offsets."""
+    """Unpickled by numpy, then all drawings summed up at once: points, stroke offsets, sketch offsets."""
     drawings = _rows(path)
     lengths = np.array([len(rows) for rows in drawings])
     rows = np.concatenate(drawings)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from sketchkit.errors import DataError
-from sketchkit.formats.local_file import mapped
+from sketchkit.formats.local_file import give_back, mapped
 from sketchkit.formats.registry import Format
 from sketchkit.formats.source import Problems, Source
 from sketchkit.sketch_set import SketchSet
@@ -80,7 +80,7 @@ def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSe
             yield drawings
             seen += drawings.points.nbytes * (1 + len(drawings.point_columns)) + drawings.stroke_offsets.nbytes
             if seen > _MAPPED_AT_ONCE:
-                _give_back(data)
+                give_back(data)
                 seen = 0
 
 
@@ -227,10 +227,4 @@ def _require_ordered(drawings: SketchSet, data: mmap.mmap) -> None:
             if np.any(block[1:] < block[:-1]):
                 raise DataError(f"{name}_offsets decrease after {start}")
             if len(offsets) > _ORDERED_AT_ONCE:
-                _give_back(data)
-
-
-def _give_back(data: mmap.mmap) -> None:
-    # Windows has no madvise, and counts mapped pages otherwise.
-    if hasattr(data, "madvise"):
-        data.madvise(mmap.MADV_DONTNEED)
+                give_back(data)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sketchkit.errors import DataError
 from sketchkit.formats.arrow_columns import to_numpy
 from sketchkit.formats.arrow_table import array_of, conformed, drawing_field, nested, to_batch
+from sketchkit.formats.local_file import give_back
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["new_file", "spool"]
@@ -205,8 +206,7 @@ class _Pieces:
             self._stream.write(view[start : start + _PIECE])
             if len(view) > _PIECE:
                 for mapping in self._maps:
-                    if hasattr(mapping, "madvise"):
-                        mapping.madvise(mmap.MADV_DONTNEED)
+                    give_back(mapping)
         return len(view)
 
     def flush(self) -> None:

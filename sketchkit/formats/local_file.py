@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from sketchkit.formats.source import Source
 
-__all__ = ["local_file", "mapped"]
+__all__ = ["give_back", "local_file", "mapped"]
 
 
 @contextmanager
@@ -38,6 +38,13 @@ def mapped(source: Source) -> mmap.mmap:
     """
     with local_file(source) as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def give_back(data: mmap.mmap) -> None:
+    """Let go of the pages that were read: they count as this process's memory until then. Read again, they come back."""
+    # Windows has no madvise, and counts mapped pages otherwise.
+    if hasattr(data, "madvise"):
+        data.madvise(mmap.MADV_DONTNEED)
 
 
 def _is_regular(stream: BinaryIO) -> bool:

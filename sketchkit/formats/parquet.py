@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from sketchkit.errors import DataError
-from sketchkit.formats.local_file import mapped
+from sketchkit.formats.local_file import give_back, mapped
 from sketchkit.formats.parquet_footer import claimed_sizes
 from sketchkit.formats.registry import Format
 from sketchkit.formats.source import Problems, Source
@@ -118,6 +118,7 @@ def _sets(source: Source, size: int, problems: Problems) -> Iterator[SketchSet]:
                 for batch in parquet.iter_batches(size, row_groups=[group], use_threads=False):
                     yield from_batch(batch, problems, record=record, where=f"{source.path}: ")
                     record += len(batch)
+                give_back(data)
             if record == 0:
                 empty = pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
                 yield from_batch(empty, problems, where=f"{source.path}: ")

@@ -19,7 +19,16 @@ __all__ = ["MAKERS", "PickledArray", "PickledType", "admitted", "finished", "new
 
 
 class PickledType:
-    """A numpy dtype under construction."""
+    """A numpy dtype under construction.
+
+    Args:
+        code: `f8`, `i2`, ..., or `O8` for objects.
+        align: not looked at, as `copy`: pickle gives both.
+        copy: not looked at.
+
+    Raises:
+        DataError: the code is of other than plain numbers and objects.
+    """
 
     def __init__(self, code: str, align: Any = False, copy: Any = False) -> None:
         if not isinstance(code, str) or not re.fullmatch("[fiub][0-9]{1,2}|O[48]?", code):
@@ -29,6 +38,17 @@ class PickledType:
         self.dtype: np.dtype[Any] = np.dtype(self._code)
 
     def set_state(self, version: int, order: str, subarray: Any = None, *rest: Any) -> None:
+        """Take the byte order, as BUILD gives it to a dtype.
+
+        Args:
+            version: of the state; not looked at.
+            order: `<`, `>`, `=` or `|`.
+            subarray: None, or this is refused.
+            rest: names and fields, both None, or this is refused; sizes, which the code says too.
+
+        Raises:
+            DataError: it is a type of records, or the order is none.
+        """
         if subarray is not None or any(part is not None for part in rest[:2]):
             raise DataError("an array holds records; only plain numbers are read")
         if order not in ("<", ">", "=", "|"):
@@ -37,7 +57,10 @@ class PickledType:
 
 
 class PickledArray:
-    """A numpy array under construction: a view of the bytes in the file."""
+    """A numpy array under construction: a view of the bytes in the file.
+
+    `charge` is what it takes of the file, `content` the bytes of all arrays in an array of objects.
+    """
 
     def __init__(self) -> None:
         self.charge, self.content = 0, 0
@@ -45,9 +68,19 @@ class PickledArray:
         self.values: NDArray[Any] | None = None
 
     def set_state(self, version: int, shape: Any, kind: Any, by_columns: Any, data: Any) -> None:
+        """Take shape and content, as BUILD gives them to an array.
+
+        Raises:
+            DataError: they do not fit each other.
+        """
         self.fill(shape, kind, "F" if by_columns else "C", data)
 
     def fill(self, shape: Any, kind: Any, order: Any, data: Any) -> None:
+        """View the content, of a shape and a type, in the order `C` or `F`; a list of objects is gathered.
+
+        Raises:
+            DataError: they do not fit each other.
+        """
         if isinstance(data, str):
             data = data.encode("latin1")  # Python 2 knew no bytes
         if isinstance(kind, PickledType) and kind.dtype == object:
@@ -83,6 +116,11 @@ class PickledArray:
 
 
 def finished(value: Any) -> Any:
+    """The array that was built, or the value itself when it is no array.
+
+    Raises:
+        DataError: an array was made, but has no content.
+    """
     if not isinstance(value, PickledArray):
         return value
     if value.values is None:
@@ -91,6 +129,7 @@ def finished(value: Any) -> Any:
 
 
 def new_array(*_: Any) -> PickledArray:
+    """What stands in for numpy's `_reconstruct`: an array without content, whatever the arguments."""
     return PickledArray()
 
 
@@ -125,6 +164,11 @@ MAKERS: Mapping[tuple[str, str], Callable[..., Any]] = {
 
 
 def admitted(module: str, name: str) -> Any:
+    """What stands in for a name that a pickle calls for.
+
+    Raises:
+        DataError: it is none that arrays need.
+    """
     if (module, name) == ("numpy", "ndarray"):
         return np.ndarray  # only ever an argument of _reconstruct
     if (module, name) not in MAKERS:

@@ -10,9 +10,7 @@ what it makes is never greater than what it was given.
 
 from __future__ import annotations
 
-import math
 import pickletools
-import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -21,6 +21,8 @@ NO_PEN, NOT_FINITE, BEYOND_FLOAT32 = 1, 2, 3
 _LARGEST_FLOAT32 = 3.4028235677973366e38
 _UNEXPECTED = -1
 
+Bytes = NDArray[np.uint8]
+
 
 @njit(cache=True, nogil=True)
 def find_arrays(
@@ -130,7 +132,7 @@ def fill_strokes(
 
 
 @njit(cache=True, nogil=True)
-def _array(data, at, kept, memo, itemsize):  # type: ignore[no-untyped-def]  # numba infers what five callers share
+def _array(data: Bytes, at: int, kept: int, memo: NDArray[np.int64], itemsize: int) -> tuple[int, int, int, int]:
     failed = (_UNEXPECTED, kept, 0, 0)
     at, kept = _fetch(data, at, kept, memo, memo[0])
     at, kept = _fetch(data, at, kept, memo, memo[1])
@@ -164,7 +166,7 @@ def _array(data, at, kept, memo, itemsize):  # type: ignore[no-untyped-def]  # n
 
 
 @njit(cache=True, nogil=True)
-def _skip(data, at, kept, memo):  # type: ignore[no-untyped-def]
+def _skip(data: Bytes, at: int, kept: int, memo: NDArray[np.int64]) -> tuple[int, int]:
     """Past what keeps things in the memo, and frames; -1 where that would replace what is fetched later."""
     while 0 <= at < len(data):
         opcode = data[at]
@@ -188,7 +190,7 @@ def _skip(data, at, kept, memo):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _after(data, at, kept, memo, opcode):  # type: ignore[no-untyped-def]
+def _after(data: Bytes, at: int, kept: int, memo: NDArray[np.int64], opcode: int) -> tuple[int, int]:
     at, kept = _skip(data, at, kept, memo)
     if at < 0 or at >= len(data) or data[at] != opcode:
         return _UNEXPECTED, kept
@@ -196,7 +198,7 @@ def _after(data, at, kept, memo, opcode):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _fetch(data, at, kept, memo, wanted):  # type: ignore[no-untyped-def]
+def _fetch(data: Bytes, at: int, kept: int, memo: NDArray[np.int64], wanted: int) -> tuple[int, int]:
     at, kept = _skip(data, at, kept, memo)
     if at < 0 or at >= len(data) or wanted < 0:
         return _UNEXPECTED, kept
@@ -207,7 +209,7 @@ def _fetch(data, at, kept, memo, wanted):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _integer(data, at):  # type: ignore[no-untyped-def]
+def _integer(data: Bytes, at: int) -> tuple[int, int]:
     if at < 0 or at >= len(data):
         return _UNEXPECTED, 0
     opcode = data[at]
@@ -220,7 +222,7 @@ def _integer(data, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _bytes(data, at):  # type: ignore[no-untyped-def]
+def _bytes(data: Bytes, at: int) -> tuple[int, int]:
     """Where the content of a byte string starts, and its length."""
     if at >= len(data):
         return _UNEXPECTED, 0
@@ -238,11 +240,11 @@ def _bytes(data, at):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _little(data, at, size):  # type: ignore[no-untyped-def]
+def _little(data: Bytes, at: int, size: int) -> int:
     """A number of so many bytes, or -1 where they are not there."""
     if at < 0 or at + size > len(data):
         return -1
     value = 0
     for byte in range(size):
-        value |= np.int64(data[at + byte]) << (8 * byte)
+        value |= int(data[at + byte]) << (8 * byte)
     return value
