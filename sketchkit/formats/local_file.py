@@ -41,7 +41,7 @@ def mapped(source: Source) -> mmap.mmap:
 
 
 def give_back(data: mmap.mmap) -> None:
-    """Let go of the pages that were read: they count as this process's memory until then. Read again, they come back."""
+    """Let go of pages that were read: they count as this process's memory until then. Read again, they come back."""
     # Windows has no madvise, and counts mapped pages otherwise.
     if hasattr(data, "madvise"):
         data.madvise(mmap.MADV_DONTNEED)
