@@ -5,8 +5,6 @@ Source: https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format; the 
 What `write` makes is one record batch with offsets of 64 bits, not packed. `read` gives views of the mapped file:
 points, offsets and point columns are never copied, other columns are made on first use. Files of several batches, with
 offsets of 32 bits, other numbers, or packed (LZ4, zstd) are read too, but copied. So is the stream format (`.arrows`).
-
-A file is read front to back as the stream that it contains; the footer only has to be there.
 """
 
 from __future__ import annotations
@@ -33,6 +31,8 @@ __all__ = ["FORMAT"]
 
 _MAGIC, _STREAM = b"ARROW1", b"\xff\xff\xff\xff"
 _PREFIX, _TAIL = 8, 10
+# The fields' numbers in File.fbs.
+_DICTIONARIES, _RECORD_BATCHES = 2, 3
 # Packed buffers say how long they are unpacked, and that much is reserved: LZ4 packs 255 to 1, zstd without bound.
 _MOST_UNPACKED, _SPARE = 1000, 1 << 26
 _ORDERED_AT_ONCE = 1 << 20
@@ -131,54 +131,66 @@ def _our_errors() -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, struct.error, UnicodeError, OverflowError, MemoryError) as error:
+    except (pa.ArrowException, OSError, struct.error, UnicodeError, OverflowError, MemoryError) as error:
         raise DataError(f"the Arrow data are damaged, or of a kind that is not read: {error}") from error
 
 
 def _batches(data: mmap.mmap) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    start, end = _messages(data)
-    messages = pa.py_buffer(data).slice(start, end - start)
-    _require_bounded(messages)
-    with pa.ipc.open_stream(pa.BufferReader(messages)) as reader:
+    buffer = pa.py_buffer(data)
+    is_file = data[: len(_MAGIC)] == _MAGIC
+    for claimed, size in _footer_claims(data) if is_file else _stream_claims(buffer):
+        if claimed > _MOST_UNPACKED * size + _SPARE:
+            raise DataError(f"a record batch of {size} bytes claims {claimed} unpacked; it is not unpacked")
+    with (pa.ipc.open_file if is_file else pa.ipc.open_stream)(pa.BufferReader(buffer)) as reader:
+        batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else iter(reader)
         empty = True
-        for batch in reader:
+        for batch in batches:
             yield batch
             empty = False
         if empty:
             yield pa.RecordBatch.from_pylist([], schema=reader.schema)
 
 
-def _messages(data: mmap.mmap) -> tuple[int, int]:
-    """Where the messages start and end: all of a stream, what lies before the footer of a file."""
-    if data[: len(_MAGIC)] != _MAGIC:
-        return 0, len(data)
+def _footer_claims(data: mmap.mmap) -> Iterator[tuple[int, int]]:
+    """For each batch of a file, what it claims unpacked, and its bytes; all lie before the footer that names them."""
     if len(data) < _PREFIX + _TAIL or data[-len(_MAGIC) :] != _MAGIC:
         raise DataError("is cut short: an Arrow file ends with ARROW1")
-    footer = int.from_bytes(data[-_TAIL : -len(_MAGIC)], "little", signed=True)
-    if not 0 < footer <= len(data) - _PREFIX - _TAIL:
-        raise DataError(f"has a footer of {footer} bytes, in {len(data)}")
-    return _PREFIX, len(data) - _TAIL - footer
+    size = int.from_bytes(data[-_TAIL : -len(_MAGIC)], "little", signed=True)
+    if not 0 < size <= len(data) - _PREFIX - _TAIL:
+        raise DataError(f"has a footer of {size} bytes, in {len(data)}")
+    end = len(data) - _TAIL - size
+    whole = memoryview(data)
+    footer = whole[end : end + size]
+    (root,) = struct.unpack_from("<I", footer, 0)
+    for field in (_DICTIONARIES, _RECORD_BATCHES):
+        blocks = _field(footer, root, field)
+        vector = None if blocks is None else _followed(footer, blocks)
+        for index in range(0 if vector is None else struct.unpack_from("<I", footer, vector)[0]):
+            start, length, body = struct.unpack_from("<qi4xq", footer, (vector or 0) + 4 + 24 * index)
+            if start < _PREFIX or length < 8 or body < 0 or start + length + body > end:
+                raise DataError(f"the footer names a batch of {length} and {body} bytes at {start}, in {end}")
+            # Files before Arrow 0.15 have the length alone, without the mark.
+            prefix = 8 if whole[start : start + 4] == _STREAM else 4
+            message, content = whole[start + prefix : start + length], whole[start + length : start + length + body]
+            yield _unpacked_size(message, content, field == _DICTIONARIES), body
 
 
-def _require_bounded(messages: pa.Buffer) -> None:
-    """No packed batch may claim more than its bytes explain: pyarrow would reserve it."""
+def _stream_claims(buffer: pa.Buffer) -> Iterator[tuple[int, int]]:
+    """For each batch of a stream, what it claims unpacked, and its bytes."""
     import pyarrow as pa
 
-    for message in pa.ipc.MessageReader.open_stream(pa.BufferReader(messages)):
-        if message.type not in ("record batch", "dictionary"):
-            continue
-        body = memoryview(message.body)
-        claimed = _unpacked_size(memoryview(message.metadata), body, message.type == "dictionary")
-        if claimed > _MOST_UNPACKED * len(body) + _SPARE:
-            raise DataError(f"a record batch of {len(body)} bytes claims {claimed} unpacked; it is not unpacked")
+    for message in pa.ipc.MessageReader.open_stream(pa.BufferReader(buffer)):
+        if message.type in ("record batch", "dictionary"):
+            body = memoryview(message.body)
+            yield _unpacked_size(memoryview(message.metadata), body, message.type == "dictionary"), len(body)
 
 
 def _unpacked_size(metadata: memoryview, body: memoryview, is_dictionary: bool) -> int:
     """The sum of what the packed buffers of a batch claim; 0 when it is not packed.
 
-    Source: Message.fbs and Schema.fbs of Arrow; a flatbuffer's fields are found through its table of offsets.
+    Source: Message.fbs of Arrow; a flatbuffer's fields are found through its table of offsets.
     """
     (root,) = struct.unpack_from("<I", metadata, 0)
     header = _field(metadata, root, 2)
@@ -198,7 +210,9 @@ def _unpacked_size(metadata: memoryview, body: memoryview, is_dictionary: bool) 
     claimed = 0
     for index in range(count):
         offset, length = struct.unpack_from("<qq", metadata, vector + 4 + 16 * index)
-        if length >= 8 and 0 <= offset <= len(body) - 8:
+        if length > 0:
+            if length < 8 or not 0 <= offset <= len(body) - length:
+                raise DataError(f"a buffer of {length} bytes at {offset} lies outside its batch of {len(body)}")
             claimed += max(struct.unpack_from("<q", body, offset)[0], 0)
     return claimed
 

@@ -293,6 +293,17 @@ def test_packed_files_are_read(tmp_path, compression):
     assert strokes_of(sketchkit.read(path)) == PLAIN * 50
 
 
+def test_files_of_polars_are_read(tmp_path):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"drawing": PLAIN, "label": ["a", None, "c"]})
+    frame.write_ipc(tmp_path / "frame.arrow")
+    frame.write_ipc_stream(tmp_path / "frame.arrows")
+    for path in tmp_path.iterdir():
+        found = sketchkit.read(path)
+        assert strokes_of(found) == PLAIN
+        assert found.columns["label"].tolist() == ["a", None, "c"]
+
+
 def test_points_in_other_layouts_are_read(tmp_path):
     points = pa.struct([("x", pa.float64()), ("y", pa.float64())])
     as_structs = [[[{"x": x, "y": y} for x, y in stroke] for stroke in strokes] for strokes in PLAIN]
@@ -439,6 +450,10 @@ def test_a_file_cut_short_is_told_so(tmp_path):
         path.write_bytes(cut)
         with pytest.raises(DataError, match=words):
             sketchkit.read(path)
+    footer = struct.unpack("<i", data[-10:-6])[0] + 10
+    path.write_bytes(data[:-footer][:200] + data[-footer:])
+    with pytest.raises(DataError, match=r"the footer names a batch of \d+ and \d+ bytes at \d+, in 200"):
+        sketchkit.read(path)
     path.write_bytes(data[:-10] + struct.pack("<i", 1 << 30) + data[-6:])
     with pytest.raises(DataError, match="has a footer of 1073741824 bytes"):
         sketchkit.read(path)
