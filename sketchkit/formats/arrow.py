@@ -131,7 +131,7 @@ def _our_errors() -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError, struct.error, UnicodeError, OverflowError, MemoryError) as error:
+    except (pa.ArrowException, OSError, struct.error, KeyError, UnicodeError, OverflowError, MemoryError) as error:
         raise DataError(f"the Arrow data are damaged, or of a kind that is not read: {error}") from error
 
 

@@ -140,7 +140,7 @@ def from_batch(
     """
     batch.validate()
     name = _drawing_name(batch.schema)
-    bad = _nulls(storage(batch.column(name)), name)
+    bad = _nulls(_column(batch, name), name)
     if bad.any():
         batch.validate(full=True)
         for row in np.flatnonzero(bad).tolist():
@@ -148,14 +148,14 @@ def from_batch(
                 DataError("has no drawing (null), or a null among its strokes or points"), f"record {record + row}"
             )
         batch = batch.filter(pa.array(~bad))
-    sketch_offsets, strokes = opened(storage(batch.column(name)))
+    sketch_offsets, strokes = opened(_column(batch, name))
     stroke_offsets, vertices = opened(strokes)
     points = _points(vertices, name)
     full = checked or len(sketch_offsets) + len(stroke_offsets) <= CHECKED_AT_ONCE
     others = [field for field in batch.schema if field.name != name]
     point_columns, makers = {}, {}
     for field in others:
-        array = storage(batch.column(field.name))
+        array = _column(batch, field.name)
         values = _point_values(field, array, (sketch_offsets, stroke_offsets), full)
         if values is None:
             makers[field.name] = partial(_made, array, field, where)
@@ -221,6 +221,16 @@ def _with_dictionary(array: pa.Array) -> pa.Array:
         return array
     encoded = array.dictionary_encode()
     return encoded if 4 * len(encoded.dictionary) <= len(array) else array
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    try:
+        return storage(batch.column(name))
+    # Of some types, such as intervals of months, pyarrow has no arrays in Python.
+    except KeyError as error:
+        raise DataError(
+            f"the column {name!r} is of the type {batch.schema.field(name).type}, which is not read"
+        ) from error
 
 
 def _drawing_name(schema: pa.Schema) -> str:
@@ -339,7 +349,7 @@ def _made(array: pa.Array, field: pa.Field, where: str, start: int, stop: int) -
     try:
         part.validate(full=True)
         return to_numpy(part, _text((field.metadata or {}).get(_DTYPE)))
-    except (pa.ArrowException, UnicodeError, ValueError, OverflowError) as error:
+    except (pa.ArrowException, UnicodeError, ValueError, OverflowError, KeyError) as error:
         raise DataError(f"{where}the column {field.name!r} is damaged: {error}") from error
 
 

@@ -122,7 +122,7 @@ def _sets(source: Source, size: int, problems: Problems) -> Iterator[SketchSet]:
             if record == 0:
                 empty = pa.RecordBatch.from_pylist([], schema=parquet.schema_arrow)
                 yield from_batch(empty, problems, where=f"{source.path}: ")
-    except (pa.ArrowException, UnicodeError, OverflowError, MemoryError, OSError) as error:
+    except (pa.ArrowException, KeyError, UnicodeError, OverflowError, MemoryError, OSError) as error:
         raise DataError(f"the Parquet data are damaged, or of a kind that is not read: {error}") from error
 
 
