@@ -19,7 +19,7 @@ __all__ = ["cut", "rank", "within"]
 # In `rank` the larger half waits on the stack and the smaller one is split further: at most log2(points) wait.
 _STACK = 64
 # From so many points on a pass for the distances and another for the greatest pay.
-_LONG = 12
+_LONG = 24
 # Two ways to compute one squared distance differ by less than a tenth of this share of the squares involved.
 _ROUNDING = 1e-13
 
@@ -36,43 +36,51 @@ def within(
 ) -> None:
     """The points that stay, packed, and the strokes' new offsets; coordinates must be finite.
 
-    `new_points` has room for all; `new_offsets[-1]` says how many there are. `kept` takes their old indices, when it
-    has room for them (it may be empty).
+    `new_points` has room for all; `new_offsets[-1]` says how many there are. `kept` takes their old indices, unless it
+    is empty.
     """
     longest = _longest(stroke_offsets)
     xs, ys = np.empty(longest, np.float64), np.empty(longest, np.float64)
     squares = np.empty(longest, np.float64)
-    ends = np.empty(longest, np.int64)
-    square = epsilon * epsilon
+    ends = np.empty(longest, np.uint64)
     index = len(kept) > 0
-    count = 0
+    # An index without a sign needs no test whether it counts from the end: a sixth of the time.
+    none, one, count = np.uint64(0), np.uint64(1), np.uint64(0)
     new_offsets[0] = 0
-    for stroke in range(len(stroke_offsets) - 1):
-        start, length = stroke_offsets[stroke], stroke_offsets[stroke + 1] - stroke_offsets[stroke]
+    for stroke in range(np.uint64(len(stroke_offsets) - 1)):
+        start = np.uint64(stroke_offsets[stroke])
+        length = np.uint64(stroke_offsets[stroke + one]) - start
         for point in range(length):
             xs[point], ys[point] = points[start + point, 0], points[start + point, 1]
-        a, waiting = 0, -1
-        if length > 0:
-            new_points[count, 0], new_points[count, 1] = points[start, 0], points[start, 1]
-            if index:
-                kept[count] = start
-            count += 1
-            ends[0], waiting = length - 1, 0 if length > 1 else -1
         # Left to right, so that points come out in order: the ends of the stretches to the right wait on the stack.
-        while waiting >= 0:
-            b = ends[waiting]
-            farthest = _beyond(xs, ys, a, b, line, squares, epsilon, square) if b - a > 1 else -1
-            if farthest >= 0:
-                waiting += 1
-                ends[waiting] = farthest
-            else:
-                new_points[count, 0], new_points[count, 1] = points[start + b, 0], points[start + b, 1]
-                if index:
-                    kept[count] = start + b
-                count += 1
-                a = b
-                waiting -= 1
-        new_offsets[stroke + 1] = count
+        a, b, waiting = none, none, none
+        if length > one:
+            ends[none], waiting = length - one, one
+        while length > none:
+            if b - a > one:
+                if b - a < np.uint64(_LONG):
+                    farthest, greatest, rival, slack, unit = _of_few(xs, ys, a, b, line)
+                else:
+                    farthest, greatest, rival, slack, unit = _of_many(xs, ys, a, b, line, squares)
+                enough = epsilon * epsilon * unit
+                if greatest + slack > enough:
+                    surely = greatest - slack
+                    distance = np.inf
+                    if rival >= surely or surely <= enough:
+                        farthest, distance = _exactly(xs, ys, a, b, line)
+                    if distance > epsilon:
+                        ends[waiting], b = b, farthest
+                        waiting += one
+                        continue
+            new_points[count, 0], new_points[count, 1] = points[start + b, 0], points[start + b, 1]
+            if index:
+                kept[count] = start + b
+            count += one
+            if waiting == none:
+                break
+            waiting -= one
+            a, b = b, ends[waiting]
+        new_offsets[stroke + one] = count
 
 
 @njit(cache=True, nogil=True)
@@ -134,90 +142,101 @@ def _longest(offsets: NDArray[np.int64]) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _beyond(
-    xs: NDArray[np.float64],
-    ys: NDArray[np.float64],
-    a: int,
-    b: int,
-    line: bool,
-    squares: NDArray[np.float64],
-    epsilon: float,
-    square: float,
-) -> int:
-    """The point between a and b that is farthest from a-b, or -1 when it is at most epsilon away."""
-    farthest, greatest, rival, slack = _quickly(xs, ys, a, b, line, squares)
-    if greatest + slack <= square:
-        return -1
-    if greatest - slack > square and rival < greatest - slack:
-        return farthest
-    farthest, distance = _exactly(xs, ys, a, b, line)
-    return farthest if distance > epsilon else -1
-
-
-@njit(cache=True, nogil=True)
 def _farthest(
     xs: NDArray[np.float64], ys: NDArray[np.float64], a: int, b: int, line: bool, squares: NDArray[np.float64]
 ) -> tuple[int, float]:
     """The point between a and b that is farthest from a-b, the first of equals, and its distance."""
-    farthest, greatest, rival, slack = _quickly(xs, ys, a, b, line, squares)
+    begin, end = np.uint64(a), np.uint64(b)
+    if b - a < _LONG:
+        farthest, greatest, rival, slack, _ = _of_few(xs, ys, begin, end, line)
+    else:
+        farthest, greatest, rival, slack, _ = _of_many(xs, ys, begin, end, line, squares)
     if rival < greatest - slack:
-        return farthest, _distance(xs[farthest], ys[farthest], xs[a], ys[a], xs[b], ys[b], line)
-    return _exactly(xs, ys, a, b, line)
+        distance = _distance(xs[farthest], ys[farthest], xs[a], ys[a], xs[b], ys[b], line)
+    else:
+        farthest, distance = _exactly(xs, ys, begin, end, line)
+    return np.int64(farthest), distance
+
+
+@njit(cache=True, nogil=True)
+def _of_few(
+    xs: NDArray[np.float64], ys: NDArray[np.float64], a: np.uint64, b: np.uint64, line: bool
+) -> tuple[np.uint64, float, float, float, float]:
+    """The farthest point between a and b, its squared distance, a rival's, how far these may be wrong, their unit.
+
+    The rival's is at least that of any other point which may be as far. The unit is what 1 is in these squares: here
+    the squared length of a-b, which saves a division.
+
+    All three distances of a point are computed and one is selected: a branch that cannot be foretold costs more.
+    """
+    ax, ay = xs[a], ys[a]
+    dx, dy = xs[b] - ax, ys[b] - ay
+    squared = dx * dx + dy * dy
+    begin, end = (-np.inf, np.inf) if line else (0.0, squared)
+    one = np.uint64(1)
+    farthest, greatest, rival = a + one, -1.0, -1.0
+    for point in range(a + one, b):
+        x, y = xs[point] - ax, ys[point] - ay
+        off_x, off_y = x - dx, y - dy
+        along = x * dx + y * dy
+        across = x * dy - y * dx
+        before, beside, after = (x * x + y * y) * squared, across * across, (off_x * off_x + off_y * off_y) * squared
+        square = before if along < begin else beside
+        square = after if along > end else square
+        lower = greatest if greatest < square else square
+        rival = lower if lower > rival else rival
+        farthest = point if square > greatest else farthest
+        greatest = square if square > greatest else greatest
+    # Where the ends are one point these squares are all 0: they tell nothing.
+    slack = _ROUNDING * (greatest + squared * squared) if squared > 0.0 else np.inf
+    return farthest, greatest, rival, slack, squared
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _quickly(
-    xs: NDArray[np.float64], ys: NDArray[np.float64], a: int, b: int, line: bool, squares: NDArray[np.float64]
-) -> tuple[int, float, float, float]:
-    """The farthest point between a and b, its squared distance, the next greatest, and how far these may be wrong.
-
-    On a long stretch the next greatest is the greatest itself when some other point may be as far, else 0.
-    """
+def _of_many(
+    xs: NDArray[np.float64],
+    ys: NDArray[np.float64],
+    a: np.uint64,
+    b: np.uint64,
+    line: bool,
+    squares: NDArray[np.float64],
+) -> tuple[np.uint64, float, float, float, float]:
+    """As `_of_few`, in passes that vectorize: all squares, the greatest of them, how many may be as great."""
     ax, ay = xs[a], ys[a]
     dx, dy = xs[b] - ax, ys[b] - ay
     squared = dx * dx + dy * dy
     inverse = 1.0 / squared if squared > 0.0 else 0.0
     least, most = (-np.inf, np.inf) if line else (0.0, 1.0)
-    between_x, between_y = xs[a + 1 : b], ys[a + 1 : b]
-    farthest, greatest, rival = 0, -1.0, -1.0
-    if len(between_x) < _LONG:
-        for i in range(len(between_x)):
-            x, y = between_x[i] - ax, between_y[i] - ay
-            share = min(max((x * dx + y * dy) * inverse, least), most)
-            off_x, off_y = x - share * dx, y - share * dy
-            square = off_x * off_x + off_y * off_y
-            if square > greatest:
-                farthest, greatest, rival = i, square, greatest
-            else:
-                rival = max(rival, square)
-        return a + 1 + farthest, greatest, rival, _ROUNDING * (greatest + squared)
-    for i in range(len(between_x)):
+    between_x, between_y = xs[np.int64(a) + 1 : np.int64(b)], ys[np.int64(a) + 1 : np.int64(b)]
+    count = len(between_x)
+    for i in range(count):
         x, y = between_x[i] - ax, between_y[i] - ay
         share = min(max((x * dx + y * dy) * inverse, least), most)
         off_x, off_y = x - share * dx, y - share * dy
         squares[i] = off_x * off_x + off_y * off_y
-    # Numbers that are not negative are in the order of their bits, and the greatest integer vectorizes.
-    bits = squares[: len(between_x)].view(np.int64)
+    # Numbers that are not negative are in the order of their bits, and a greatest integer is found by vectors.
+    bits = squares.view(np.int64)
     highest = bits[0]
-    for i in range(len(bits)):
+    for i in range(count):
         highest = bits[i] if bits[i] > highest else highest
-    count = len(bits)
-    squares.view(np.int64)[count] = highest
+    bits[count] = highest
     greatest = squares[count]
-    enough = greatest - _ROUNDING * (greatest + squared)
+    slack = _ROUNDING * (greatest + squared)
     hits, last = 0, 0
     for i in range(count):
-        hit = squares[i] >= enough
+        hit = squares[i] >= greatest - slack
         hits += 1 if hit else 0
         last = max(last, i if hit else 0)
-    return a + 1 + last, greatest, greatest if hits > 1 else -1.0, _ROUNDING * (greatest + squared)
+    return a + np.uint64(1 + last), greatest, greatest if hits > 1 else -1.0, slack, 1.0
 
 
 @njit(cache=True, nogil=True)
-def _exactly(xs: NDArray[np.float64], ys: NDArray[np.float64], a: int, b: int, line: bool) -> tuple[int, float]:
+def _exactly(
+    xs: NDArray[np.float64], ys: NDArray[np.float64], a: np.uint64, b: np.uint64, line: bool
+) -> tuple[np.uint64, float]:
     """The point between a and b that is farthest from a-b, the first of equals, by `_distance`."""
-    farthest, most = a + 1, -1.0
-    for point in range(a + 1, b):
+    farthest, most = a + np.uint64(1), -1.0
+    for point in range(a + np.uint64(1), b):
         distance = _distance(xs[point], ys[point], xs[a], ys[a], xs[b], ys[b], line)
         if distance > most:
             farthest, most = point, distance
