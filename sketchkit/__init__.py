@@ -29,18 +29,25 @@ _EXPORTS = {
     "SkippedRecord": "reading",
     "WeightsError": "errors",
     "adapt": "adapters.adapting",
+    "cut_corners": "smoothing",
+    "deform_locally": "augmenting",
     "drop_strokes": "transforms",
     "fit": "transforms",
     "jitter": "transforms",
     "measure": "measures",
     "normalize": "transforms",
+    "quickdraw_simplify": "simplifying",
     "rasterize": "rasterizing",
     "rasterize_pyramid": "rasterizing",
     "read": "reading",
     "resample": "transforms",
+    "reverse_strokes": "augmenting",
     "scan": "reading",
+    "shuffle_strokes": "augmenting",
     "simplify": "simplifying",
+    "smooth": "smoothing",
     "truncate": "transforms",
+    "visvalingam": "simplifying",
     "write": "writing",
 }
 
@@ -62,6 +69,9 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel as AdaptedModel
     from sketchkit.adapters.adapting import adapt as adapt
+    from sketchkit.augmenting import deform_locally as deform_locally
+    from sketchkit.augmenting import reverse_strokes as reverse_strokes
+    from sketchkit.augmenting import shuffle_strokes as shuffle_strokes
     from sketchkit.canvas import Canvas as Canvas
     from sketchkit.errors import AdaptError as AdaptError
     from sketchkit.errors import DataError as DataError
@@ -79,9 +89,13 @@ if TYPE_CHECKING:
     from sketchkit.reading import SkippedRecord as SkippedRecord
     from sketchkit.reading import read as read
     from sketchkit.reading import scan as scan
+    from sketchkit.simplifying import quickdraw_simplify as quickdraw_simplify
     from sketchkit.simplifying import simplify as simplify
+    from sketchkit.simplifying import visvalingam as visvalingam
     from sketchkit.sketch import Sketch as Sketch
     from sketchkit.sketch_set import SketchSet as SketchSet
+    from sketchkit.smoothing import cut_corners as cut_corners
+    from sketchkit.smoothing import smooth as smooth
     from sketchkit.transforms import drop_strokes as drop_strokes
     from sketchkit.transforms import fit as fit
     from sketchkit.transforms import jitter as jitter

@@ -101,6 +101,44 @@ class SketchSet:
             _concat_point_columns([(part.point_columns, len(part.points)) for part in parts]),
         )
 
+    @classmethod
+    def from_shapely(cls, geometries: Any) -> SketchSet:
+        """Drawings from shapely geometries, one each: a line is a stroke, in the order in which shapely holds them.
+
+        A polygon gives its rings, the outer one first; a point a stroke of one point; a collection what is in it; None
+        or an empty geometry a drawing without strokes. Coordinates become float32; z is left out.
+
+        Args:
+            geometries: an array, a list or a GeoSeries of them; or one.
+
+        Raises:
+            ParameterError: something is no shapely geometry.
+            MissingDependencyError: shapely is not installed.
+        """
+        from sketchkit.shapely_exchange import from_shapely
+
+        return from_shapely(geometries)
+
+    def to_shapely(self) -> NDArray[np.object_]:
+        """One MultiLineString a drawing, (sketches,) of objects, for shapely 2 and geopandas; columns are left out.
+
+        The offsets go to `shapely.from_ragged_array` as they are. The points are copied twice: to float64, shapely's
+        only type, and by GEOS into its own sequences. shapely knows no line of one point: such a stroke (a dot) becomes
+        a line of two equal points, and stays that in `from_shapely`, which changes nothing else.
+
+        Raises:
+            MissingDependencyError: shapely is not installed.
+
+        Example:
+            >>> import sketchkit
+            >>> roof = sketchkit.Sketch.from_strokes([[(0, 9), (5, 0), (9, 9)]])
+            >>> sketchkit.SketchSet.from_sketches([roof]).to_shapely()[0].wkt
+            'MULTILINESTRING ((0 9, 5 0, 9 9))'
+        """
+        from sketchkit.shapely_exchange import to_shapely
+
+        return to_shapely(self.validate())
+
     def __len__(self) -> int:
         return len(self.sketch_offsets) - 1
 

@@ -7,13 +7,14 @@ the input stays as it was. Coordinates must be finite (`DataError`), except in `
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sketchkit.blocks import like_input, require_finite
-from sketchkit.errors import ParameterError
+from sketchkit.errors import DataError, ParameterError
+from sketchkit.places import every_step, interpolated
 from sketchkit.ragged import group_extents, group_of, group_sums, offsets_of, step_lengths
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
@@ -21,9 +22,6 @@ from sketchkit.sketch_set import SketchSet
 __all__ = ["drop_strokes", "fit", "jitter", "normalize", "resample", "truncate"]
 
 Sketches = TypeVar("Sketches", Sketch, SketchSet)
-
-# Beyond this a result would fill the memory of most machines (4 GiB of places alone).
-_MOST_POINTS = 2**28
 
 
 def normalize(sketches: Sketches) -> Sketches:
@@ -92,26 +90,33 @@ def resample(sketches: Sketches, step: float) -> Sketches:
     return like_input(sketches, lambda block: _resampled(require_finite(block), float(step)))
 
 
-def truncate(sketches: Sketches, fraction: float) -> Sketches:
-    """The first part of each drawing, in ink (length of line), in drawing order.
+def truncate(sketches: Sketches, fraction: float, *, by: Literal["ink", "time"] = "ink") -> Sketches:
+    """The first part of each drawing, in drawing order, in ink (length of line) or in time.
 
-    The last segment is cut where the ink is used up; strokes not yet begun are removed. A stroke without length (a dot)
-    costs no ink: it is there when all strokes before it are.
+    The segment on which the share is reached is cut there; strokes not yet begun are removed. A stroke without length
+    (a dot) costs no ink: it is there when all strokes before it are. Time runs from a drawing's first moment to its
+    last, with the pauses between strokes.
 
     Args:
         sketches: one drawing or many.
-        fraction: the share of the drawing's ink; above 0, at most 1.
+        fraction: the share of the drawing's ink or time; above 0, at most 1.
+        by: "ink", or "time", which needs the point column `time`.
 
     Raises:
-        ParameterError: `fraction` is out of range.
-        DataError: a coordinate is NaN or infinite.
+        ParameterError: `fraction` is out of range, or `by` is neither.
+        DataError: a coordinate is NaN or infinite; or, by time, the drawings carry no time or one that is not finite.
 
     Example:
         >>> truncate(Sketch.from_strokes([[(0, 0), (6, 0)], [(0, 5), (2, 5)]]), 0.5).points.tolist()
         [[0.0, 0.0], [4.0, 0.0]]
+        >>> slow_start = Sketch.from_strokes([[(0, 0), (2, 0), (6, 0)]], time=[[0, 50, 100]])
+        >>> truncate(slow_start, 0.5, by="time").points.tolist()
+        [[0.0, 0.0], [2.0, 0.0]]
     """
     _require(0 < fraction <= 1, f"fraction must be above 0 and at most 1, not {fraction}")
-    return like_input(sketches, lambda block: _truncated(require_finite(block), float(fraction)))
+    _require(by in ("ink", "time"), f"by must be 'ink' or 'time', not {by!r}")
+    first = _first_by_ink if by == "ink" else _first_by_time
+    return like_input(sketches, lambda block: first(require_finite(block), float(fraction)))
 
 
 def jitter(
@@ -209,28 +214,11 @@ def _moved(block: SketchSet, draws: NDArray[np.float64]) -> SketchSet:
 
 
 def _resampled(block: SketchSet, step: float) -> SketchSet:
-    from sketchkit.kernels.resample import every
-
-    steps = step_lengths(block.points, block.stroke_offsets)
-    ink = group_sums(steps, block.stroke_offsets)
-    # A last step of next to nothing is float32's rounding: no point is set for it.
-    segments = np.maximum(np.ceil(ink / step - 1e-6), 1)
-    wanted = float(segments.sum())
-    if wanted > _MOST_POINTS:
-        raise ParameterError(
-            f"step {step} would make {wanted:.3g} points of {len(block.points)}; "
-            "take a longer step, or scale the drawings first (normalize, fit)"
-        )
-    points = np.diff(block.stroke_offsets)
-    counts = np.where(points > 1, segments.astype(np.int64) + 1, points)
-    offsets = offsets_of(counts)
-    left = np.empty(offsets[-1], np.int64)
-    weight = np.empty(offsets[-1])
-    every(steps, block.stroke_offsets, offsets, step, left, weight)
-    return _interpolated(block, left, weight, offsets, block.sketch_offsets)
+    left, weight, offsets = every_step(block.points, block.stroke_offsets, step)
+    return interpolated(block, left, weight, offsets, block.sketch_offsets)
 
 
-def _truncated(block: SketchSet, fraction: float) -> SketchSet:
+def _first_by_ink(block: SketchSet, fraction: float) -> SketchSet:
     from sketchkit.kernels.resample import until
 
     if fraction == 1:
@@ -240,7 +228,41 @@ def _truncated(block: SketchSet, fraction: float) -> SketchSet:
     counts = np.empty(len(ink), np.int64)
     beyond = np.empty(len(ink))
     until(steps, ink, block.stroke_offsets, block.sketch_offsets, fraction, counts, beyond)
-    begun = counts >= 0
+    return _cut(block, counts, beyond)
+
+
+def _first_by_time(block: SketchSet, fraction: float) -> SketchSet:
+    if "time" not in block.point_columns:
+        raise DataError(
+            'the drawings carry no time; cut them by="ink", or read a format that has it (raw Quick, Draw!)'
+        )
+    time = block.point_columns["time"].astype(np.float64)
+    sketch_points = block.stroke_offsets[block.sketch_offsets]
+    sketch = group_of(sketch_points)
+    if not np.isfinite(time).all():
+        point = int(np.flatnonzero(~np.isfinite(time))[0])
+        raise DataError(f"sketch {sketch[point]} has a point at time {time[point]}; times must be finite")
+    least, greatest = group_extents(time, sketch_points)
+    # Rounding must not take the last moment away.
+    limit = greatest if fraction == 1 else least + fraction * (greatest - least)
+    # In drawing order, from the first point that is too late on, nothing is left, whatever time later points claim.
+    late = np.flatnonzero(time > limit[sketch])
+    end = sketch_points[1:].copy()
+    np.minimum.at(end, sketch[late], late)
+    starts, stops = block.stroke_offsets[:-1], block.stroke_offsets[1:]
+    stroke_end = end[group_of(block.sketch_offsets)]
+    begun = (starts < stroke_end) | (stroke_end == sketch_points[1:][group_of(block.sketch_offsets)])
+    counts = np.where(begun, np.clip(stroke_end, starts, stops) - starts, -1)
+    beyond = np.zeros(len(counts))
+    inside = np.flatnonzero((counts > 0) & (stroke_end < stops))
+    next_point = stroke_end[inside]
+    before, after = time[next_point - 1], time[next_point]
+    beyond[inside] = (limit[group_of(block.sketch_offsets)][inside] - before) / (after - before)
+    return _cut(block, counts, beyond)
+
+
+def _cut(block: SketchSet, counts: NDArray[np.int64], beyond: NDArray[np.float64]) -> SketchSet:
+    """The first `counts` points of each stroke and a last one `beyond` of the way to the next; none of those at -1."""
     cut = beyond > 0
     offsets = offsets_of(np.maximum(counts, 0) + cut)
     stroke = group_of(offsets)
@@ -249,30 +271,4 @@ def _truncated(block: SketchSet, fraction: float) -> SketchSet:
     ends = offsets[1:][cut] - 1
     left[ends] -= 1
     weight[ends] = beyond[cut]
-    return _interpolated(block, left, weight, offsets, block.sketch_offsets).keep_strokes(begun)
-
-
-def _interpolated(
-    block: SketchSet,
-    left: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    stroke_offsets: NDArray[np.int64],
-    sketch_offsets: NDArray[np.int64],
-) -> SketchSet:
-    """The values `weight` of the way from the points `left` to the ones after them."""
-    right = np.where(weight > 0, left + 1, left)
-
-    def between(values: NDArray[Any]) -> NDArray[np.float64]:
-        start = values[left].astype(np.float64)
-        return start + (values[right] - start) * weight
-
-    points = np.stack([between(block.points[:, 0]), between(block.points[:, 1])], axis=1).astype(np.float32)
-    columns: dict[str, NDArray[Any]] = {}
-    for name, values in block.point_columns.items():
-        if np.issubdtype(values.dtype, np.floating):
-            columns[name] = between(values).astype(values.dtype)
-        elif name == "time" and np.issubdtype(values.dtype, np.integer):
-            columns[name] = np.rint(between(values)).astype(values.dtype)
-        else:
-            columns[name] = values[left]
-    return SketchSet(points, stroke_offsets, sketch_offsets, block.columns, columns)
+    return interpolated(block, left, weight, offsets, block.sketch_offsets).keep_strokes(counts >= 0)

@@ -9,12 +9,15 @@ from sketchkit import Sketch
 
 __all__ = [
     "cut",
+    "effective_areas",
     "ink",
     "resample",
     "significance",
     "simplify",
+    "smooth",
     "straightness",
     "truncate",
+    "truncate_by_time",
     "turning",
 ]
 
@@ -45,14 +48,21 @@ def distance_to_segment(p: Point, a: Point, b: Point) -> float:
     return abs(((a[1] - p[1]) * dx - (a[0] - p[0]) * dy) / squared) * math.sqrt(squared)
 
 
-def significance(stroke: list[Point]) -> list[float]:
+def distance_to_line(p: Point, a: Point, b: Point) -> float:
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    if dx == dy == 0:
+        return root_of_squares(p[0] - a[0], p[1] - a[1])
+    return abs(dx * (a[1] - p[1]) - dy * (a[0] - p[0])) / root_of_squares(dx, dy)
+
+
+def significance(stroke: list[Point], distance=distance_to_segment) -> list[float]:
     """The epsilon at which each point vanishes, by the textbook recursion."""
     values = [math.inf] * len(stroke)
 
     def split(first: int, last: int, most: float) -> None:
         if last - first < 2:
             return
-        distances = [distance_to_segment(stroke[i], stroke[first], stroke[last]) for i in range(first + 1, last)]
+        distances = [distance(stroke[i], stroke[first], stroke[last]) for i in range(first + 1, last)]
         farthest = first + 1 + distances.index(max(distances))
         values[farthest] = min(most, max(distances))
         split(first, farthest, values[farthest])
@@ -62,10 +72,10 @@ def significance(stroke: list[Point]) -> list[float]:
     return values
 
 
-def simplify(sketch: Sketch, epsilon: float) -> list[list[Point]]:
+def simplify(sketch: Sketch, epsilon: float, distance=distance_to_segment) -> list[list[Point]]:
     strokes = [points_of(stroke) for stroke in sketch.strokes]
     return [
-        [point for point, value in zip(stroke, significance(stroke), strict=True) if value > epsilon]
+        [point for point, value in zip(stroke, significance(stroke, distance), strict=True) if value > epsilon]
         for stroke in strokes
     ]
 
@@ -148,3 +158,65 @@ def turning(sketch: Sketch) -> float:
             cosine = (ax * bx + ay * by) / (math.hypot(ax, ay) * math.hypot(bx, by))
             total += math.acos(max(-1.0, min(1.0, cosine)))
     return total
+
+
+def triangle(a: Point, b: Point, c: Point) -> float:
+    return abs((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])) / 2
+
+
+def effective_areas(stroke: list[Point]) -> list[float]:
+    """Visvalingam-Whyatt as its authors tell it: remove the least triangle, look again."""
+    values = [math.inf] * len(stroke)
+    left, least = list(range(len(stroke))), 0.0
+    effective = {i: triangle(*(stroke[j] for j in (i - 1, i, i + 1))) for i in left[1:-1]}
+    while len(left) > 2:
+        gone = min(left[1:-1], key=lambda i: (effective[i], i))
+        values[gone] = least = effective.pop(gone)
+        at = left.index(gone)
+        del left[at]
+        for k in (at - 1, at):
+            if 0 < k < len(left) - 1:
+                effective[left[k]] = max(least, triangle(*(stroke[j] for j in left[k - 1 : k + 2])))
+    return values
+
+
+def smooth(stroke: list[Point], sigma: float) -> list[Point]:
+    """The Gaussian mean along the line, each point weighing half of its two segments."""
+    along = [0.0]
+    for a, b in pairwise(stroke):
+        along.append(along[-1] + math.dist(a, b))
+    line = [(along[min(i + 1, len(stroke) - 1)] - along[max(i - 1, 0)]) / 2 for i in range(len(stroke))]
+    result = []
+    for i, point in enumerate(stroke):
+        own = min(sigma, along[i] / 4, (along[-1] - along[i]) / 4)
+        near = [j for j in range(len(stroke)) if own > 0 and abs(along[j] - along[i]) <= 4 * own]
+        weights = [line[j] * math.exp(-(((along[j] - along[i]) / own) ** 2) / 2) for j in near]
+        if i in (0, len(stroke) - 1) or sum(weights) == 0:
+            result.append(point)
+            continue
+        total = sum(weights)
+        result.append(tuple(sum(w * stroke[j][k] for w, j in zip(weights, near, strict=True)) / total for k in (0, 1)))
+    return result
+
+
+def truncate_by_time(sketch: Sketch, fraction: float) -> list[list[Point]]:
+    """Draw until the clock says stop."""
+    times = [float(t) for t in sketch.time]
+    stop = min(times, default=0.0) + fraction * (max(times, default=0.0) - min(times, default=0.0))
+    drawn, clock = [], iter(times)
+    for stroke in sketch.strokes:
+        part, before = [], 0.0
+        for x, y in points_of(stroke):
+            now = next(clock)
+            if now > stop:
+                if part:
+                    share = (stop - before) / (now - before)
+                    a = part[-1]
+                    if share > 0:
+                        part.append((a[0] + (x - a[0]) * share, a[1] + (y - a[1]) * share))
+                    drawn.append(part)
+                return drawn
+            part.append((x, y))
+            before = now
+        drawn.append(part)
+    return drawn

@@ -1,10 +1,14 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchkit import DataError, ParameterError, Sketch
-from sketchkit.simplifying import significance, simplify
+import sketchkit
+from sketchkit import DataError, ParameterError, Sketch, SketchSet
+from sketchkit.simplifying import effective_areas, significance, simplify, visvalingam
+from sketchkit.transforms import resample
 
 import naive
 from zoo import FINITE, ZOO, drawings, whole_drawings, zoo_set
@@ -39,10 +43,148 @@ def test_significance_agrees_with_the_recursion(sketch):
     np.testing.assert_array_equal(significance(sketch), expected)
 
 
-@given(st.one_of(drawings, whole_drawings), st.one_of(st.floats(0, 10), st.integers(0, 5)))
-def test_epsilon_agrees_with_the_recursion(sketch, epsilon):
-    got = [[tuple(point) for point in stroke.tolist()] for stroke in simplify(sketch, epsilon).strokes]
-    assert got == naive.simplify(sketch, epsilon)
+def as_lists(sketch):
+    return [[tuple(point) for point in stroke.tolist()] for stroke in sketch.strokes]
+
+
+METRICS = {"segment": naive.distance_to_segment, "line": naive.distance_to_line}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(sketch=st.one_of(drawings, whole_drawings), epsilon=st.one_of(st.floats(0, 10), st.integers(0, 5)))
+def test_epsilon_agrees_with_the_recursion(metric, sketch, epsilon):
+    assert as_lists(simplify(sketch, epsilon, metric=metric)) == naive.simplify(sketch, epsilon, METRICS[metric])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", SMALL)
+def test_twin_epsilon(name, metric):
+    for epsilon in (0, 0.5, 2, 5):
+        got = as_lists(simplify(FINITE[name], epsilon, metric=metric))
+        assert got == naive.simplify(FINITE[name], epsilon, METRICS[metric]), epsilon
+
+
+@given(st.one_of(drawings, whole_drawings), st.floats(0, 1e5))
+def test_what_epsilon_drops_lies_within_epsilon(sketch, epsilon):
+    for before, after in zip(sketch.strokes, simplify(sketch, epsilon).strokes, strict=True):
+        kept = naive.points_of(after)
+        if len(kept) < 2:
+            continue
+        for point in naive.points_of(before):
+            distance = min(naive.distance_to_segment(point, a, b) for a, b in pairwise(kept))
+            assert distance <= epsilon * (1 + 1e-9) + 1e-6
+
+
+@pytest.mark.parametrize("name", FINITE)
+def test_a_column_goes_with_its_points(name):
+    sketch = FINITE[name]
+    numbered = Sketch(sketch.points, sketch.offsets, point_columns={"number": np.arange(len(sketch.points))})
+    for result in (simplify(numbered, 2), simplify(numbered, max_points=7), visvalingam(numbered, 2)):
+        np.testing.assert_array_equal(sketch.points[result.point_columns["number"]], result.points)
+        assert (np.diff(result.point_columns["number"]) > 0).all()
+
+
+def each_stroke(sketches):
+    return [
+        sketches.points[a:b].astype(float)
+        for a, b in zip(sketches.stroke_offsets[:-1], sketches.stroke_offsets[1:], strict=True)
+    ]
+
+
+def dense(sketches):
+    """Points every unit, with noise: strokes of about 130 points."""
+    fine = resample(sketches, 1.0)
+    noise = np.random.default_rng(0).normal(0, 0.3, fine.points.shape)
+    return fine.with_points((fine.points + noise).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def real_sets(shared_data):
+    chairs = sketchkit.read(shared_data / "chairv2" / "ChairV2_Coordinate")
+    quickdraw = [sketchkit.read(path) for path in sorted((shared_data / "quickdraw" / "raw").glob("*.ndjson"))]
+    points_only = [SketchSet(part.points, part.stroke_offsets, part.sketch_offsets) for part in quickdraw]
+    return {"chairs": chairs, "dense chairs": dense(chairs[:150]), "raw": SketchSet.concat(points_only)}
+
+
+def test_every_real_stroke_comes_out_as_from_shapely(real_sets):
+    shapely = pytest.importorskip("shapely")
+    assert len(real_sets["chairs"].stroke_offsets) - 1 == 9547
+    for name, sketches in real_sets.items():
+        lines = np.array([shapely.LineString(stroke) for stroke in each_stroke(sketches) if len(stroke) > 1])
+        lengths = np.diff(sketches.stroke_offsets)
+        # shapely makes nothing of a line that stands still, and knows none of one point.
+        moving = np.array([len(s) > 1 and bool((s != s[0]).any()) for s in each_stroke(sketches)])
+        for epsilon in (0, 0.5, 2, 7):
+            result = simplify(sketches, epsilon)
+            theirs = shapely.simplify(lines, epsilon, preserve_topology=False)[moving[lengths > 1]]
+            points, line = shapely.get_coordinates(theirs, return_index=True)
+            np.testing.assert_array_equal(np.diff(result.stroke_offsets)[moving], np.bincount(line), err_msg=name)
+            ours = result.points[np.repeat(moving, np.diff(result.stroke_offsets))]
+            np.testing.assert_array_equal(ours, points, err_msg=f"{name}, epsilon {epsilon}")
+
+
+def test_the_distance_to_the_line_gives_what_rdp_gives(real_sets):
+    rdp, fastrdp = pytest.importorskip("rdp"), pytest.importorskip("fastrdp")
+    for name, step in (("chairs", 1), ("dense chairs", 1), ("raw", 7)):
+        sketches = real_sets[name]
+        result = simplify(sketches, 2, metric="line")
+        pairs = list(zip(each_stroke(sketches), each_stroke(result), strict=True))[::step]
+        for before, after in pairs:
+            if len(before) > 2:
+                theirs = np.transpose(fastrdp.rdp(np.array(before[:, 0]), np.array(before[:, 1]), 2.0))
+                np.testing.assert_array_equal(after, theirs)
+        for before, after in pairs[::40]:
+            if 2 < len(before) < 60:
+                np.testing.assert_array_equal(after, rdp.rdp(before, 2.0))
+
+
+def test_the_line_lets_points_beyond_the_ends_go():
+    beyond = Sketch.from_strokes([[(0, 0), (15, 0), (10, 0)]])
+    assert len(simplify(beyond, 4, metric="line").points) == 2
+    assert len(simplify(beyond, 4).points) == 3
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_twin_areas(name):
+    expected = [value for stroke in FINITE[name].strokes for value in naive.effective_areas(naive.points_of(stroke))]
+    np.testing.assert_allclose(effective_areas(FINITE[name]), expected)
+
+
+@given(whole_drawings)
+def test_areas_agree_with_the_plain_loop(sketch):
+    expected = [value for stroke in sketch.strokes for value in naive.effective_areas(naive.points_of(stroke))]
+    np.testing.assert_array_equal(effective_areas(sketch), expected)
+
+
+def test_areas_agree_with_visvalingamwyatt():
+    peer = pytest.importorskip("visvalingamwyatt")
+    walk = np.cumsum(np.random.default_rng(0).integers(-9, 10, (30, 80, 2)), axis=1)
+    for stroke in walk:
+        # The package keeps what has the threshold's area.
+        for threshold in (1, 10, 60.5):
+            theirs = peer.Simplifier(stroke.astype(float)).simplify(threshold=threshold)
+            ours = visvalingam(Sketch.from_strokes([stroke]), threshold).points
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@given(st.one_of(drawings, whole_drawings), st.integers(2, 20), st.integers(2, 20))
+def test_budgets_by_area_are_kept_and_nested(sketch, one, other):
+    ends = sum(min(len(stroke), 2) for stroke in sketch.strokes)
+    small, large = sorted((max(one, ends, 2), max(other, ends, 2)))
+    few, many = visvalingam(sketch, max_points=small), visvalingam(sketch, max_points=large)
+    assert len(few.points) == min(small, len(sketch.points))
+    rest = iter(many.points.tolist())
+    assert all(point in rest for point in few.points.tolist()), "not a subsequence"
+    for before, after in zip(sketch.strokes, few.strokes, strict=True):
+        np.testing.assert_array_equal(before[:1], after[:1])
+        np.testing.assert_array_equal(before[-1:], after[-1:])
+
+
+@given(st.one_of(drawings, whole_drawings), st.floats(0, 100))
+def test_simplifying_again_by_epsilon_zero_changes_only_straight_lines(sketch, epsilon):
+    once = simplify(sketch, epsilon)
+    straight = simplify(once, 0)
+    np.testing.assert_array_equal(simplify(straight, 0).points, straight.points)
 
 
 @given(st.one_of(drawings, whole_drawings), st.one_of(st.floats(0, 10), st.integers(0, 5), st.floats(10, 1e5)))
@@ -155,6 +297,7 @@ def test_a_straight_stroke_of_many_points_is_quick_and_deep_strokes_do_not_recur
         ({"epsilon": -1}, "epsilon must be 0 or more, not -1"),
         ({"epsilon": float("nan")}, "epsilon must be 0 or more, not nan"),
         ({"epsilon": float("inf")}, "epsilon must be 0 or more, not inf"),
+        ({"epsilon": 1, "metric": "point"}, "metric must be 'segment' or 'line', not 'point'"),
         ({"max_points": 1}, "max_points must be a whole number of at least 2"),
         ({"max_points": 2.5}, "max_points must be a whole number of at least 2"),
     ],
@@ -167,3 +310,17 @@ def test_arguments_out_of_range_are_named(arguments, message):
 def test_significance_refuses_nan():
     with pytest.raises(DataError, match="finite"):
         significance(ZOO["NaN"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "exactly one of area and max_points"),
+        ({"area": -1}, "area must be 0 or more, not -1"),
+        ({"area": float("inf")}, "area must be 0 or more, not inf"),
+        ({"max_points": 0}, "max_points must be a whole number of at least 2"),
+    ],
+)
+def test_areas_out_of_range_are_named(arguments, message):
+    with pytest.raises(ParameterError, match=message):
+        visvalingam(ZOO["hook"], **arguments)

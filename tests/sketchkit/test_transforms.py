@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sketchkit import DataError, ParameterError, Sketch, SketchSet
+from sketchkit.augmenting import deform_locally, reverse_strokes, shuffle_strokes
 from sketchkit.blocks import as_block
-from sketchkit.simplifying import quickdraw_simplify, simplify
+from sketchkit.simplifying import quickdraw_simplify, simplify, visvalingam
+from sketchkit.smoothing import cut_corners, smooth
 from sketchkit.transforms import drop_strokes, fit, jitter, normalize, resample, truncate
 
 import naive
@@ -30,12 +32,20 @@ OPERATIONS = {
     "drop_strokes at 1": partial(drop_strokes, seed=3, probability=1),
     "simplify by epsilon": partial(simplify, epsilon=2),
     "simplify by max_points": partial(simplify, max_points=6),
+    "simplify by epsilon, line": partial(simplify, epsilon=2, metric="line"),
+    "visvalingam": partial(visvalingam, area=2),
+    "visvalingam by max_points": partial(visvalingam, max_points=6),
     "quickdraw_simplify": quickdraw_simplify,
+    "smooth": partial(smooth, sigma=3),
+    "cut_corners": partial(cut_corners, rounds=2),
+    "deform_locally": partial(deform_locally, seed=3),
+    "reverse_strokes": partial(reverse_strokes, seed=3),
+    "shuffle_strokes": partial(shuffle_strokes, seed=3),
 }
-SEEDED = ("jitter", "drop_strokes", "drop_strokes at 1")
 # These do not look at coordinates.
-BLIND = ("drop_strokes", "drop_strokes at 1")
-MOVE_ONLY = ("normalize", "fit", "fit to the corner", "jitter")
+BLIND = ("drop_strokes", "drop_strokes at 1", "reverse_strokes", "shuffle_strokes")
+SEEDED = ("jitter", "deform_locally", *BLIND)
+MOVE_ONLY = ("normalize", "fit", "fit to the corner", "jitter", "smooth", "deform_locally")
 
 every_operation = pytest.mark.parametrize("operation", OPERATIONS)
 
@@ -130,6 +140,14 @@ def test_another_seed_gives_another_result():
         (partial(resample, step=1e-12), "step 1e-12 would make .* points of 5; take a longer step"),
         (partial(truncate, fraction=0), "fraction must be above 0 and at most 1, not 0"),
         (partial(truncate, fraction=1.01), "fraction must be above 0"),
+        (partial(truncate, fraction=0.5, by="points"), "by must be 'ink' or 'time', not 'points'"),
+        (partial(smooth, sigma=-1), "sigma must be 0 or more, not -1"),
+        (partial(smooth, sigma=float("nan")), "sigma must be 0 or more"),
+        (partial(cut_corners, rounds=11), "rounds must be a whole number from 0 to 10, not 11"),
+        (partial(cut_corners, rounds=1.5), "rounds must be a whole number"),
+        (partial(deform_locally, seed=0, amplitude=-1), "amplitude must be 0 or more, not -1"),
+        (partial(deform_locally, seed=0, cells=0), "cells must be a whole number from 1 to 64, not 0"),
+        (partial(reverse_strokes, seed=0, probability=2), "probability must be 0 to 1, not 2"),
         (partial(jitter, seed=0, rotation=-1), "rotation must be 0 or more degrees"),
         (partial(jitter, seed=0, scale=1), "scale must be 0 or more and below 1"),
         (partial(jitter, seed=0, shift=float("nan")), "shift must be 0 or more"),
@@ -304,9 +322,63 @@ def test_drop_strokes_drops_the_share_asked_for():
     assert len(drop_strokes(sketch, seed=0, probability=0).strokes) == 10_000
 
 
+def test_twin_truncate_by_time():
+    for name in ("timed", "timed one point", "timed standing still", "timed empty"):
+        for fraction in (0.01, 0.2, 0.3875, 0.5, 0.9, 1):
+            got, expected = truncate(FINITE[name], fraction, by="time"), naive.truncate_by_time(FINITE[name], fraction)
+            assert [len(stroke) for stroke in got.strokes] == [len(stroke) for stroke in expected], (name, fraction)
+            flat = [point for stroke in expected for point in stroke]
+            np.testing.assert_allclose(got.points, np.reshape(flat, (-1, 2)), atol=1e-5)
+
+
+@given(drawings, st.floats(0.01, 1), st.data())
+def test_truncate_by_time_leaves_the_moments_up_to_then(sketch, fraction, data):
+    steps = data.draw(st.lists(st.integers(0, 50), min_size=len(sketch.points), max_size=len(sketch.points)))
+    time = np.cumsum(np.array(steps, np.float32), dtype=np.float32)
+    timed = Sketch(sketch.points, sketch.offsets, point_columns={"time": time})
+    first = truncate(timed, fraction, by="time")
+    if not len(time):
+        return
+    limit = time[0] + fraction * (float(time[-1]) - time[0])
+    assert first.time.max() <= limit + 1e-3
+    # Every point up to then is there; one more may stand where a segment is cut.
+    assert np.sum(time <= limit) <= len(first.points) <= np.sum(time <= limit) + 1
+    assert [len(stroke) for stroke in naive.truncate_by_time(timed, fraction)] == np.diff(first.offsets).tolist()
+
+
+def test_truncate_by_time_asks_for_time():
+    with pytest.raises(DataError, match="carry no time"):
+        truncate(ZOO["hook"], 0.5, by="time")
+    broken = Sketch.from_strokes([[(0, 0), (1, 1)]], time=[[0, np.nan]])
+    with pytest.raises(DataError, match="sketch 0 has a point at time nan"):
+        truncate(broken, 0.5, by="time")
+    # A clock that is set back does not bring back what was cut off.
+    back = Sketch.from_strokes([[(0, 0), (1, 1)], [(2, 2), (3, 3)]], time=[[0, 100], [10, 20]])
+    assert truncate(back, 0.5, by="time").points.tolist() == [[0, 0], [0.5, 0.5]]
+
+
 def quickdraw(path) -> dict[str, Sketch]:
     records = [json.loads(line) for line in path.read_text().splitlines()]
     return {r["key_id"]: Sketch.from_strokes([np.array(s[:2]).T for s in r["drawing"]]) for r in records}
+
+
+def test_quickdraw_simplify_makes_the_published_drawings_to_the_bit(shared_data):
+    same_drawings = same_points = all_drawings = all_points = 0
+    for path in sorted((shared_data / "quickdraw" / "raw").glob("*.ndjson")):
+        other = shared_data / "quickdraw" / "simplified" / path.name
+        raw, published = quickdraw(path), quickdraw(other) if other.exists() else {}
+        for key in sorted(set(raw) & set(published)):
+            ours, theirs = quickdraw_simplify(raw[key]), published[key]
+            all_drawings += 1
+            same_drawings += same(ours, theirs)
+            all_points += len(theirs.points)
+            for one, other_stroke in zip(ours.strokes, theirs.strokes, strict=True):
+                same_points += len(set(map(tuple, one.tolist())) & set(map(tuple, other_stroke.tolist())))
+    assert all_drawings == 2294
+    # Measured: 0.9085. The rest hangs on the last bits of the resampling.
+    assert same_drawings / all_drawings > 0.9
+    # Points that a stroke repeats count once: measured 0.990.
+    assert same_points / all_points > 0.985
 
 
 @pytest.mark.parametrize("category", ["airplane", "cat", "circle"])
@@ -324,4 +396,4 @@ def test_quickdraw_simplify_makes_the_published_files(shared_data, category):
         lines = shapely.MultiLineString([stroke if len(stroke) > 1 else stroke.repeat(2, 0) for stroke in ours.strokes])
         distances.append(shapely.distance(shapely.points(theirs.points.astype(float)), lines))
         assert len(ours.points) == pytest.approx(len(theirs.points), rel=0.3, abs=2)
-    assert np.quantile(np.concatenate(distances), 0.98) < 2
+    assert np.quantile(np.concatenate(distances), 0.98) < 1
