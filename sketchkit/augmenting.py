@@ -40,7 +40,7 @@ def deform_locally(
         sketches: one drawing or many.
         seed: the same seed gives the same result; a generator is drawn from.
         amplitude: the most a node moves along x and along y, as a share of the drawing's longer side; no point moves
-            farther, most move about a third of it.
+            farther, half of them less than a fifth of it.
         cells: fewer bend the drawing as a whole, more bend its parts; 1 to 64.
 
     Raises:

@@ -25,7 +25,7 @@ _POLYGON, _FIRST_COLLECTION = 3, 4
 def to_shapely(drawings: SketchSet) -> NDArray[np.object_]:
     """One MultiLineString a drawing, (sketches,); see `SketchSet.to_shapely`."""
     shapely = _shapely()
-    coordinates = drawings.points.astype(np.float64)
+    coordinates = drawings.points.astype(np.float64, order="C")
     offsets = drawings.stroke_offsets
     dots = np.flatnonzero(np.diff(offsets) == 1)
     if len(dots):

@@ -110,7 +110,7 @@ def visvalingam(sketches: Sketches, area: float | None = None, *, max_points: in
         if not (area >= 0 and math.isfinite(area)):
             raise ParameterError(f"area must be 0 or more, not {area}")
         least = float(area)
-        return like_input(sketches, lambda block: block.keep_points(_areas(block)[0] >= least))
+        return like_input(sketches, lambda block: block.keep_points(_areas(block, least)[0] >= least))
     budget = _budget(max_points)
     return like_input(sketches, lambda block: _at_most(block, budget, *_areas(block)))
 
@@ -173,12 +173,12 @@ def _within(block: SketchSet, epsilon: float, line: bool) -> SketchSet:
     return SketchSet(points[:count].copy(), offsets, block.sketch_offsets, block.columns, columns)
 
 
-def _areas(block: SketchSet) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _areas(block: SketchSet, enough: float = np.inf) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     from sketchkit.kernels.visvalingam import effective_areas as kernel
 
     areas = np.empty(len(block.points))
     order = np.empty(len(block.points), np.int64)
-    kernel(require_finite(block).points, block.stroke_offsets, areas, order)
+    kernel(require_finite(block).points, block.stroke_offsets, enough, areas, order)
     return areas, order
 
 

@@ -26,12 +26,14 @@ def smooth(sketches: Sketches, sigma: float) -> Sketches:
     """Replace each point by the Gaussian mean of the stroke around it, with distance taken along the stroke.
 
     As many points as before, so every column stays as it is. The mean is over the line, not over its points: how
-    densely it was sampled matters little. Toward an end of the stroke the Gaussian narrows, and the end stays. A closed stroke
-    is not treated as a loop. No point leaves the convex hull of its stroke.
+    densely it was sampled matters little. Beyond its ends a stroke is taken to go on as its own image turned by half
+    about the end (odd extension, as in `scipy.signal.filtfilt`), so that the ends stay and a straight line stays
+    straight. A closed stroke is not treated as a loop.
 
     Args:
         sketches: one drawing or many.
-        sigma: the standard deviation, in the drawing's units; 0 changes nothing.
+        sigma: the standard deviation, in the drawing's units; 0 changes nothing, and more than a stroke's length counts
+            as its length (it is then nearly straight).
 
     Raises:
         ParameterError: `sigma` is negative or not finite.
@@ -39,8 +41,8 @@ def smooth(sketches: Sketches, sigma: float) -> Sketches:
 
     Example:
         >>> tremor = Sketch.from_strokes([[(0, 0), (1, 1), (2, -1), (3, 1), (4, -1), (5, 0)]])
-        >>> smooth(tremor, 2).points.round(2).tolist()
-        []
+        >>> [round(float(y), 2) for y in smooth(tremor, 2).points[:, 1]]
+        [0.0, 0.04, -0.06, 0.06, -0.04, 0.0]
     """
     if not (math.isfinite(sigma) and sigma >= 0):
         raise ParameterError(f"sigma must be 0 or more, not {sigma}")

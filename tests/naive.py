@@ -181,21 +181,31 @@ def effective_areas(stroke: list[Point]) -> list[float]:
 
 
 def smooth(stroke: list[Point], sigma: float) -> list[Point]:
-    """The Gaussian mean along the line, each point weighing half of its two segments."""
+    """The mean by a Gaussian lowered to 0 at four sigma, over the stroke continued by half-turned images of itself."""
+    total = length(stroke)
+    if total == 0 or sigma == 0:
+        return stroke
+    sigma = min(sigma, total)
+    line = list(stroke)
+    start = 0
+    for _ in range(2):  # three times as long, then nine times: four lengths either way
+        before = [(2 * line[0][0] - x, 2 * line[0][1] - y) for x, y in line[:0:-1]]
+        after = [(2 * line[-1][0] - x, 2 * line[-1][1] - y) for x, y in line[-2::-1]]
+        start += len(before)
+        line = [*before, *line, *after]
     along = [0.0]
-    for a, b in pairwise(stroke):
+    for a, b in pairwise(line):
         along.append(along[-1] + math.dist(a, b))
-    line = [(along[min(i + 1, len(stroke) - 1)] - along[max(i - 1, 0)]) / 2 for i in range(len(stroke))]
     result = []
-    for i, point in enumerate(stroke):
-        own = min(sigma, along[i] / 4, (along[-1] - along[i]) / 4)
-        near = [j for j in range(len(stroke)) if own > 0 and abs(along[j] - along[i]) <= 4 * own]
-        weights = [line[j] * math.exp(-(((along[j] - along[i]) / own) ** 2) / 2) for j in near]
-        if i in (0, len(stroke) - 1) or sum(weights) == 0:
-            result.append(point)
-            continue
-        total = sum(weights)
-        result.append(tuple(sum(w * stroke[j][k] for w, j in zip(weights, near, strict=True)) / total for k in (0, 1)))
+    for i, point in enumerate(stroke, start):
+        weights, sums = 0.0, [0.0, 0.0]
+        for j in range(1, len(line) - 1):
+            share = abs(along[j] - along[i]) / sigma
+            if share < 4:
+                weight = (math.exp(-(share**2) / 2) - math.exp(-8)) * (along[j + 1] - along[j - 1]) / 2
+                weights += weight
+                sums = [sums[0] + weight * line[j][0], sums[1] + weight * line[j][1]]
+        result.append(point if weights == 0 else (sums[0] / weights, sums[1] / weights))
     return result
 
 

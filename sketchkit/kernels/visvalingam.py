@@ -14,9 +14,15 @@ __all__ = ["effective_areas"]
 
 @njit(cache=True, nogil=True)
 def effective_areas(
-    points: NDArray[np.float32], stroke_offsets: NDArray[np.int64], areas: NDArray[np.float64], order: NDArray[np.int64]
+    points: NDArray[np.float32],
+    stroke_offsets: NDArray[np.int64],
+    enough: float,
+    areas: NDArray[np.float64],
+    order: NDArray[np.int64],
 ) -> None:
     """For each point, the area at which it is removed, never less than that of one removed before; infinity for ends.
+
+    Once none of a stroke is below `enough` the rest is not told apart: areas are then of `enough` or more.
 
     `order` takes minus the turn at which a point goes, so that of two points the one that goes later has the lower.
     """
@@ -39,13 +45,13 @@ def effective_areas(
             heap[point - 1], place[point] = point, point - 1
         for at in range(size // 2 - 1, -1, -1):
             _sink(heap, place, area, at, size)
-        while size > 0:
+        while size > 0 and area[heap[0]] < enough:
             gone = heap[0]
             turn[gone] = size - length
             size -= 1
-            heap[0] = heap[size]
-            place[heap[0]] = 0
-            _sink(heap, place, area, 0, size)
+            if size > 0:
+                heap[0] = heap[size]
+                _sink(heap, place, area, 0, size)
             left, right = before[gone], after[gone]
             after[left], before[right] = right, left
             for point in (left, right):
@@ -71,21 +77,26 @@ def _less(area: NDArray[np.float64], one: int, other: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _sink(heap: NDArray[np.int64], place: NDArray[np.int64], area: NDArray[np.float64], at: int, size: int) -> None:
+    """Let what is at this place down to where it belongs."""
+    sinking = heap[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1
         if child + 1 < size and _less(area, heap[child + 1], heap[child]):
             child += 1
-        if not _less(area, heap[child], heap[at]):
+        if not _less(area, heap[child], sinking):
             break
-        heap[at], heap[child] = heap[child], heap[at]
-        place[heap[at]], place[heap[child]] = at, child
+        heap[at] = heap[child]
+        place[heap[at]] = at
         at = child
+    heap[at], place[sinking] = sinking, at
 
 
 @njit(cache=True, nogil=True)
 def _rise(heap: NDArray[np.int64], place: NDArray[np.int64], area: NDArray[np.float64], at: int) -> None:
-    while at > 0 and _less(area, heap[at], heap[(at - 1) // 2]):
-        parent = (at - 1) // 2
-        heap[at], heap[parent] = heap[parent], heap[at]
-        place[heap[at]], place[heap[parent]] = at, parent
-        at = parent
+    """Let what is at this place up to where it belongs."""
+    rising = heap[at]
+    while at > 0 and _less(area, rising, heap[(at - 1) // 2]):
+        heap[at] = heap[(at - 1) // 2]
+        place[heap[at]] = at
+        at = (at - 1) // 2
+    heap[at], place[rising] = rising, at

@@ -38,14 +38,29 @@ def test_smooth_agrees_with_scipy_where_points_are_evenly_spaced():
 
 
 @given(drawings, st.floats(0, 2))
-def test_smooth_keeps_ends_and_stays_in_the_box(sketch, sigma):
+def test_smooth_keeps_ends_and_goes_no_farther_than_its_images(sketch, sigma):
     sketch = normalize(sketch)
     for before, after in zip(sketch.strokes, smooth(sketch, sigma).strokes, strict=True):
         np.testing.assert_array_equal(before[:1], after[:1])
         np.testing.assert_array_equal(before[-1:], after[-1:])
-        if len(before):
-            assert (after >= before.min(axis=0) - 1e-6).all()
-            assert (after <= before.max(axis=0) + 1e-6).all()
+        # Five images to a side, each at most two units from the one before.
+        assert (np.abs(after) <= 11).all()
+
+
+def test_a_great_sigma_leaves_nearly_the_chord():
+    for name in ("hook", "spiral", "negative coordinates"):
+        sketch = normalize(FINITE[name])
+        for before, after in zip(sketch.strokes, smooth(sketch, 1e6).strokes, strict=True):
+            ends = before[[0, -1]].astype(float)
+            assert max(naive.distance_to_segment(p, *ends) for p in naive.points_of(after)) < 0.02
+
+
+@given(drawings, st.floats(0.01, 1))
+def test_smooth_is_the_same_in_every_place_and_size(sketch, sigma):
+    sketch = normalize(sketch)
+    turned = Sketch((sketch.points[:, ::-1] * np.float32(4)).copy(), sketch.offsets)
+    smoothed = smooth(turned, 4 * sigma).points
+    np.testing.assert_allclose(smoothed, smooth(sketch, sigma).points[:, ::-1] * 4, atol=1e-5)
 
 
 @given(drawings)
