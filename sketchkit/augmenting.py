@@ -22,6 +22,9 @@ __all__ = ["deform_locally", "reverse_strokes", "shuffle_strokes"]
 
 Sketches = TypeVar("Sketches", Sketch, SketchSet)
 
+# So many nodes are drawn at a time (16 MiB), for as many drawings as that does.
+_MOST_DRAWS = 2**21
+
 
 def deform_locally(
     sketches: Sketches, *, seed: int | np.random.Generator, amplitude: float = 0.1, cells: int = 3
@@ -59,9 +62,16 @@ def deform_locally(
         raise ParameterError(f"cells must be a whole number from 1 to 64, not {cells}")
     generator = np.random.default_rng(seed)
 
+    lattice = (int(cells) + 3, int(cells) + 3, 2)
+
     def bent(block: SketchSet) -> SketchSet:
-        nodes = generator.uniform(-amplitude, amplitude, (len(block), int(cells) + 3, int(cells) + 3, 2))
-        return _bent(require_finite(block), nodes)
+        require_finite(block)
+        moved = [np.zeros((0, 2), np.float32)]
+        some = max(_MOST_DRAWS // math.prod(lattice), 1)
+        for start in range(0, len(block), some):
+            part = block[start : start + some]
+            moved.append(_bent(part, generator.uniform(-amplitude, amplitude, (len(part), *lattice))))
+        return block.with_points(np.concatenate(moved))
 
     return like_input(sketches, bent)
 
@@ -123,8 +133,8 @@ def _taken(block: SketchSet, index: NDArray[np.int64], stroke_offsets: NDArray[n
     return SketchSet(block.points[index], stroke_offsets, block.sketch_offsets, block.columns, columns)
 
 
-def _bent(block: SketchSet, nodes: NDArray[np.float64]) -> SketchSet:
-    """Move points by `nodes` (sketches, cells + 3, cells + 3, 2), in shares of each drawing's longer side."""
+def _bent(block: SketchSet, nodes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The points moved by `nodes` (sketches, cells + 3, cells + 3, 2), in shares of each drawing's longer side."""
     cells = nodes.shape[1] - 3
     point_offsets = block.stroke_offsets[block.sketch_offsets]
     sketch = group_of(point_offsets)
@@ -140,7 +150,7 @@ def _bent(block: SketchSet, nodes: NDArray[np.float64]) -> SketchSet:
         for j in range(4):
             share = weights[:, 0, i] * weights[:, 1, j]
             moved += share[:, None] * nodes[sketch, cell[:, 0] + i, cell[:, 1] + j]
-    return block.with_points((points + moved * side[sketch, None]).astype(np.float32))
+    return (points + moved * side[sketch, None]).astype(np.float32)
 
 
 def _cubic_spline(share: NDArray[np.float64]) -> NDArray[np.float64]:

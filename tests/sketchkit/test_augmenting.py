@@ -85,3 +85,10 @@ def test_shuffling_stays_within_a_drawing_and_is_even():
     assert first.mean() == pytest.approx(1.5, abs=0.06)
     assert all(len(sketch.points) == 3 for sketch in result)
     assert shuffle_strokes(FINITE["timed"], seed=1).time.sum() == FINITE["timed"].time.sum()
+
+
+def test_many_drawings_are_bent_in_parts_as_at_once(monkeypatch):
+    drawings = zoo_set()
+    whole = deform_locally(drawings, seed=2)
+    monkeypatch.setattr("sketchkit.augmenting._MOST_DRAWS", 200)
+    np.testing.assert_array_equal(deform_locally(drawings, seed=2).points, whole.points)

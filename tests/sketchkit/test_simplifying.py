@@ -123,6 +123,7 @@ def test_every_real_stroke_comes_out_as_from_shapely(real_sets):
             np.testing.assert_array_equal(ours, points, err_msg=f"{name}, epsilon {epsilon}")
 
 
+@pytest.mark.filterwarnings("ignore:Arrays of 2-dimensional vectors:DeprecationWarning")  # from rdp
 def test_the_distance_to_the_line_gives_what_rdp_gives(real_sets):
     rdp, fastrdp = pytest.importorskip("rdp"), pytest.importorskip("fastrdp")
     for name, step in (("chairs", 1), ("dense chairs", 1), ("raw", 7)):

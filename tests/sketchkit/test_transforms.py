@@ -346,6 +346,13 @@ def test_truncate_by_time_leaves_the_moments_up_to_then(sketch, fraction, data):
     assert [len(stroke) for stroke in naive.truncate_by_time(timed, fraction)] == np.diff(first.offsets).tolist()
 
 
+def test_a_set_is_cut_by_time_as_its_drawings_are():
+    drawings = zoo_set(timed=True)
+    result = truncate(drawings, 0.6, by="time").validate()
+    assert all(same(a, truncate(b, 0.6, by="time")) for a, b in zip(result, drawings, strict=True))
+    assert all(len(a.points) for a, b in zip(result, drawings, strict=True) if len(b.points))
+
+
 def test_truncate_by_time_asks_for_time():
     with pytest.raises(DataError, match="carry no time"):
         truncate(ZOO["hook"], 0.5, by="time")
