@@ -52,6 +52,7 @@ def within(
         length = np.uint64(stroke_offsets[stroke + one]) - start
         for point in range(length):
             xs[point], ys[point] = points[start + point, 0], points[start + point, 1]
+        extent = _extent(xs, ys, length) if line else 0.0
         # Left to right, so that points come out in order: the ends of the stretches to the right wait on the stack.
         a, b, waiting = none, none, none
         if length > one:
@@ -59,9 +60,9 @@ def within(
         while length > none:
             if b - a > one:
                 if b - a < np.uint64(_LONG):
-                    farthest, greatest, rival, slack, unit = _of_few(xs, ys, a, b, line)
+                    farthest, greatest, rival, slack, unit = _of_few(xs, ys, a, b, line, extent)
                 else:
-                    farthest, greatest, rival, slack, unit = _of_many(xs, ys, a, b, line, squares)
+                    farthest, greatest, rival, slack, unit = _of_many(xs, ys, a, b, line, extent, squares)
                 enough = epsilon * epsilon * unit
                 if greatest + slack > enough:
                     surely = greatest - slack
@@ -107,6 +108,7 @@ def rank(
             continue
         for point in range(start, stop):
             xs[point - start], ys[point - start] = points[point, 0], points[point, 1]
+        extent = _extent(xs, ys, stop - start) if line else 0.0
         significance[start], depth[start] = np.inf, 0
         significance[stop - 1], depth[stop - 1] = np.inf, 0
         stack[0, 0], stack[0, 1], stack[0, 2], bounds[0] = 0, stop - 1 - start, 1, np.inf
@@ -115,7 +117,7 @@ def rank(
             waiting -= 1
             a, b, splits, most = stack[waiting, 0], stack[waiting, 1], stack[waiting, 2], bounds[waiting]
             while b - a > 1:
-                farthest, distance = _farthest(xs, ys, a, b, line, squares)
+                farthest, distance = _farthest(xs, ys, a, b, line, extent, squares)
                 most = min(most, distance)
                 if most <= floor:
                     significance[start + a + 1 : start + b] = most
@@ -134,6 +136,16 @@ def rank(
 
 
 @njit(cache=True, nogil=True)
+def _extent(xs: NDArray[np.float64], ys: NDArray[np.float64], length: int) -> float:
+    """At least the greatest squared distance of two points: a point may lie so far along the line from both ends."""
+    greatest = 0.0
+    for point in range(length):
+        x, y = xs[point] - xs[0], ys[point] - ys[0]
+        greatest = max(greatest, x * x + y * y)
+    return 4.0 * greatest
+
+
+@njit(cache=True, nogil=True)
 def _longest(offsets: NDArray[np.int64]) -> int:
     longest = 0
     for stroke in range(len(offsets) - 1):
@@ -143,14 +155,20 @@ def _longest(offsets: NDArray[np.int64]) -> int:
 
 @njit(cache=True, nogil=True)
 def _farthest(
-    xs: NDArray[np.float64], ys: NDArray[np.float64], a: int, b: int, line: bool, squares: NDArray[np.float64]
+    xs: NDArray[np.float64],
+    ys: NDArray[np.float64],
+    a: int,
+    b: int,
+    line: bool,
+    extent: float,
+    squares: NDArray[np.float64],
 ) -> tuple[int, float]:
     """The point between a and b that is farthest from a-b, the first of equals, and its distance."""
     begin, end = np.uint64(a), np.uint64(b)
     if b - a < _LONG:
-        farthest, greatest, rival, slack, _ = _of_few(xs, ys, begin, end, line)
+        farthest, greatest, rival, slack, _ = _of_few(xs, ys, begin, end, line, extent)
     else:
-        farthest, greatest, rival, slack, _ = _of_many(xs, ys, begin, end, line, squares)
+        farthest, greatest, rival, slack, _ = _of_many(xs, ys, begin, end, line, extent, squares)
     if rival < greatest - slack:
         distance = _distance(xs[farthest], ys[farthest], xs[a], ys[a], xs[b], ys[b], line)
     else:
@@ -160,7 +178,7 @@ def _farthest(
 
 @njit(cache=True, nogil=True)
 def _of_few(
-    xs: NDArray[np.float64], ys: NDArray[np.float64], a: np.uint64, b: np.uint64, line: bool
+    xs: NDArray[np.float64], ys: NDArray[np.float64], a: np.uint64, b: np.uint64, line: bool, extent: float
 ) -> tuple[np.uint64, float, float, float, float]:
     """The farthest point between a and b, its squared distance, a rival's, how far these may be wrong, their unit.
 
@@ -188,7 +206,7 @@ def _of_few(
         farthest = point if square > greatest else farthest
         greatest = square if square > greatest else greatest
     # Where the ends are one point these squares are all 0: they tell nothing.
-    slack = _ROUNDING * (greatest + squared * squared) if squared > 0.0 else np.inf
+    slack = _ROUNDING * (greatest + (squared + extent) * squared) if squared > 0.0 else np.inf
     return farthest, greatest, rival, slack, squared
 
 
@@ -199,6 +217,7 @@ def _of_many(
     a: np.uint64,
     b: np.uint64,
     line: bool,
+    extent: float,
     squares: NDArray[np.float64],
 ) -> tuple[np.uint64, float, float, float, float]:
     """As `_of_few`, in passes that vectorize: all squares, the greatest of them, how many may be as great."""
@@ -221,7 +240,7 @@ def _of_many(
         highest = bits[i] if bits[i] > highest else highest
     bits[count] = highest
     greatest = squares[count]
-    slack = _ROUNDING * (greatest + squared)
+    slack = _ROUNDING * (greatest + squared + extent)
     hits, last = 0, 0
     for i in range(count):
         hit = squares[i] >= greatest - slack

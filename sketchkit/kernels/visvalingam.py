@@ -49,9 +49,9 @@ def effective_areas(
             gone = heap[0]
             turn[gone] = size - length
             size -= 1
-            if size > 0:
-                heap[0] = heap[size]
-                _sink(heap, place, area, 0, size)
+            heap[0] = heap[size]
+            place[heap[0]] = 0
+            _sink(heap, place, area, 0, size)
             left, right = before[gone], after[gone]
             after[left], before[right] = right, left
             for point in (left, right):
@@ -78,25 +78,22 @@ def _less(area: NDArray[np.float64], one: int, other: int) -> bool:
 @njit(cache=True, nogil=True)
 def _sink(heap: NDArray[np.int64], place: NDArray[np.int64], area: NDArray[np.float64], at: int, size: int) -> None:
     """Let what is at this place down to where it belongs."""
-    sinking = heap[at]
     while 2 * at + 1 < size:
         child = 2 * at + 1
         if child + 1 < size and _less(area, heap[child + 1], heap[child]):
             child += 1
-        if not _less(area, heap[child], sinking):
+        if not _less(area, heap[child], heap[at]):
             break
-        heap[at] = heap[child]
-        place[heap[at]] = at
+        heap[at], heap[child] = heap[child], heap[at]
+        place[heap[at]], place[heap[child]] = at, child
         at = child
-    heap[at], place[sinking] = sinking, at
 
 
 @njit(cache=True, nogil=True)
 def _rise(heap: NDArray[np.int64], place: NDArray[np.int64], area: NDArray[np.float64], at: int) -> None:
     """Let what is at this place up to where it belongs."""
-    rising = heap[at]
-    while at > 0 and _less(area, rising, heap[(at - 1) // 2]):
-        heap[at] = heap[(at - 1) // 2]
-        place[heap[at]] = at
-        at = (at - 1) // 2
-    heap[at], place[rising] = rising, at
+    while at > 0 and _less(area, heap[at], heap[(at - 1) // 2]):
+        parent = (at - 1) // 2
+        heap[at], heap[parent] = heap[parent], heap[at]
+        place[heap[at]], place[heap[parent]] = at, parent
+        at = parent

@@ -130,9 +130,9 @@ def test_the_distance_to_the_line_gives_what_rdp_gives(real_sets):
         sketches = real_sets[name]
         result = simplify(sketches, 2, metric="line")
         pairs = list(zip(each_stroke(sketches), each_stroke(result), strict=True))[::step]
-        # fastrdp differs where two points are equally far but for rounding; rdp, our reference, does not.
+        # fastrdp breaks ties another way, and pixels that a mouse reports tie often; rdp breaks them as we do.
         equal = [len(before) < 3 or np.array_equal(after, fast(fastrdp, before)) for before, after in pairs]
-        assert np.mean(equal) > 0.99, name
+        assert np.mean(equal) > (0.9 if name == "raw" else 0.99), name
         for before, after in pairs[::40]:
             if 2 < len(before) < 60:
                 np.testing.assert_array_equal(after, rdp.rdp(before, 2.0))
@@ -140,6 +140,17 @@ def test_the_distance_to_the_line_gives_what_rdp_gives(real_sets):
 
 def fast(fastrdp, stroke):
     return np.transpose(fastrdp.rdp(stroke[:, 0].copy(), stroke[:, 1].copy(), 2.0))
+
+
+def test_ties_far_beyond_the_ends_are_broken_as_in_the_recursion():
+    # The ends are near each other and everything else is far along the line through them, at nearly one distance.
+    generator = np.random.default_rng(0)
+    for count in (10, 60):
+        for _ in range(200):
+            far = np.stack([generator.integers(-4000, 4000, count), generator.integers(-2, 3, count)], axis=1)
+            turned = (far @ [[0.6, 0.8], [-0.8, 0.6]]).astype(np.float32)
+            stroke = Sketch.from_strokes([np.concatenate([[(0, 0)], turned, [(0.6, 0.8)]])])
+            assert as_lists(simplify(stroke, 1, metric="line")) == naive.simplify(stroke, 1, naive.distance_to_line)
 
 
 def test_the_line_lets_points_beyond_the_ends_go():
