@@ -31,7 +31,7 @@ def draw(
     first: int,
     images: NDArray[np.uint8],
 ) -> None:
-    """Draw the sketches `first`, `first + 1`, ... into images (sketches, side, side); ink 255 on 0.
+    """Draw the sketches `first`, `first + 1`, ... into images (sketches, height, width); ink 255 on 0.
 
     `points * scale + offset` are pixels, and so is `line_width`. Caps and joins are round, dots and breaks as in the
     numba kernel, whose arguments these are.
@@ -40,9 +40,9 @@ def draw(
         MissingDependencyError: cairocffi or the system's cairo library is not installed.
     """
     cairo = _cairo()
-    side = images.shape[1]
-    surface = cairo.ImageSurface(cairo.FORMAT_A8, side, side)
-    pixels = np.frombuffer(surface.get_data(), np.uint8).reshape(side, surface.get_stride())
+    height, width = images.shape[1:]
+    surface = cairo.ImageSurface(cairo.FORMAT_A8, width, height)
+    pixels = np.frombuffer(surface.get_data(), np.uint8).reshape(height, surface.get_stride())
     for index, image in enumerate(images):
         pixels[:] = 0
         surface.mark_dirty()
@@ -56,10 +56,10 @@ def draw(
             with np.errstate(invalid="ignore"):  # an infinite point times scale 0; it breaks the stroke below
                 places = drawn * scale[sketch] + offset[sketch]
             for run in _runs(places):
-                _trace(context, run, side, line_width)
+                _trace(context, run, (width, height), line_width)
         context.stroke()
         surface.flush()
-        image[:] = pixels[:, :side]
+        image[:] = pixels[:, :width]
 
 
 def _cairo() -> Any:
@@ -79,10 +79,10 @@ def _runs(places: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return [kept for part in parts if len(kept := part[np.isfinite(part).all(axis=1)])]
 
 
-def _trace(context: Any, run: NDArray[np.float64], side: int, line_width: float) -> None:
+def _trace(context: Any, run: NDArray[np.float64], sides: tuple[int, int], line_width: float) -> None:
     if np.abs(run).max() > _FAR:
         for (ax, ay), (bx, by) in zip(run[:-1].tolist(), run[1:].tolist(), strict=True):
-            visible, *ends = clip(ax, ay, bx, by, -2 * line_width - 2, side + 2 * line_width + 2)
+            visible, *ends = clip(ax, ay, bx, by, 2 * line_width + 2, *sides)
             if visible:
                 context.move_to(*ends[:2])
                 context.line_to(*ends[2:])

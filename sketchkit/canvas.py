@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 from typing import Any, Literal, get_args
 
@@ -15,24 +15,44 @@ from sketchkit.errors import ParameterError
 from sketchkit.ragged import group_extents, offsets_of
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["Canvas", "Fit", "canvas_of", "placements"]
+__all__ = ["CHANNELS", "Canvas", "Fit", "canvas_of", "placements"]
 
 Fit = Literal["tight", "keep"]
 
+CHANNELS = {"ink": 1, "orientation": 2, "order": 1, "time": 1, "part": 1, "phases": 4}
+"""What a pixel can hold, and in how many planes; see `Canvas`."""
+
 _MAX_SIZE = 16384
+_LINE_WIDTH = 2.5 / 256
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A square raster and how drawings lie on it. Immutable and hashable.
+    """A raster and how drawings lie on it. Immutable and hashable.
 
     `line_width` and `margin` are shares of the side, so that a drawing looks alike on every size and a large canvas,
-    averaged down, IS the small one.
+    averaged down, IS the small one. The side of a rectangular canvas is its shorter one.
+
+    Channels, each uint8, in the order named:
+
+    - "ink": 1 plane, ink 255 on 0.
+    - "orientation": 2 planes, 128 + 127 cos 2a and 128 + 127 sin 2a, a the angle of the segment from the x axis to
+      the y axis (down); 128 both for a dot and where no ink is. Twice the angle, because a line has no direction.
+    - "order": how much of the drawing's ink was drawn before this place, 1 + 254 times its share; 0 where no ink is.
+    - "time": the place's time between the drawing's first and last, encoded alike; needs the point column "time".
+    - "part": 1 + the label of the segment's nearer end, in the point column "part" (whole numbers, 0 to 254);
+      0 where no ink is.
+    - "phases": 4 planes, the ink at twice the size, space to depth: plane `2 * i + j` holds its rows `i::2` and
+      columns `j::2`, as `torch.nn.PixelUnshuffle(2)` orders them.
+
+    All but "ink" and "phases" are those of one segment: of the darkest in the pixel, or, where thin lines are drawn
+    larger and averaged down, in any of the smaller pixels within it. Of equally dark ones the last drawn counts.
 
     Args:
-        size: side in pixels, 1 to 16384.
-        fit: "tight" scales the drawing's longer side to the canvas less its margins, and centers it; "keep" maps the
-            square from (0, 0) to (extent, extent) onto the canvas, and cuts off what lies outside.
+        size: side in pixels, 1 to 16384, or (height, width).
+        fit: "tight" scales the drawing to the canvas less its margins, as large as it fits, and centers it; "keep"
+            maps the square from (0, 0) to (extent, extent) onto the canvas's square at the upper left, and cuts off
+            what lies outside the canvas.
         margin: free share of the side on each edge under "tight", 0 to below 0.5; None is half the line's width, so
             that the ink just touches the edges.
         line_width: share of the side, above 0 and below 1.
@@ -40,26 +60,35 @@ class Canvas:
         min_line_px: lines are never thinner than this many pixels. 0 keeps all canvases alike; 0.6 makes thin lines
             darker on small canvases (at 32 px the default line would be 0.31 px), and these are then drawn by
             themselves, not averaged down.
+        line_width_px: width in pixels of this canvas, below its side, instead of `line_width`. A line of so many
+            pixels on every canvas looks unlike on each, so that each is drawn by itself.
+        channels: "ink" gives images (sketches, height, width); another name, or a sequence of names,
+            (sketches, planes, height, width).
 
     Raises:
         ParameterError: a value is out of its range.
 
     Example:
-        >>> Canvas(64)
-        Canvas(size=64, fit='tight', margin=None, line_width=0.009765625, extent=256.0, min_line_px=0.0)
+        >>> Canvas(64).line_share
+        0.009765625
         >>> Canvas.of(64) == Canvas.of({"size": 64, "fit": "tight"})
         True
+        >>> Canvas((32, 48), channels=("ink", "orientation")).shape_of(10)
+        (10, 3, 32, 48)
     """
 
-    size: int
+    size: int | tuple[int, int]
     fit: Fit = "tight"
     margin: float | None = None
-    line_width: float = 2.5 / 256
+    line_width: float = _LINE_WIDTH
     extent: float = 256.0
     min_line_px: float = 0.0
+    line_width_px: float | None = None
+    channels: str | Sequence[str] = "ink"
 
     def __post_init__(self) -> None:
-        self._set("size", _whole_number(self.size))
+        self._set("size", _pixels(self.size))
+        self._set("channels", _channels(self.channels))
         if self.fit not in get_args(Fit):
             raise ParameterError(f"fit must be one of {', '.join(get_args(Fit))}, not {self.fit!r}")
         for name in ("line_width", "extent", "min_line_px"):
@@ -68,15 +97,23 @@ class Canvas:
             raise ParameterError(f"line_width is a share of the side, above 0 and below 1, not {self.line_width}")
         if self.extent <= 0:
             raise ParameterError(f"extent must be above 0, not {self.extent}")
-        if not 0 <= self.min_line_px < self.size:
-            raise ParameterError(f"min_line_px must be at least 0 and below size, {self.size}, not {self.min_line_px}")
+        if not 0 <= self.min_line_px < self.side:
+            raise ParameterError(f"min_line_px must be at least 0 and below size, {self.side}, not {self.min_line_px}")
         if self.margin is not None:
             self._set("margin", _finite("margin", self.margin))
             if not 0 <= self.margin < 0.5:
                 raise ParameterError(f"margin is a share of the side, at least 0 and below 0.5, not {self.margin}")
+        if self.line_width_px is not None:
+            self._set("line_width_px", _finite("line_width_px", self.line_width_px))
+            if not 0 < self.line_width_px < self.side:
+                raise ParameterError(
+                    f"line_width_px must be above 0 and below size, {self.side}, not {self.line_width_px}"
+                )
+            if self.line_width != _LINE_WIDTH:
+                raise ParameterError("line_width and line_width_px are two names of one thing: give one of them")
 
     @classmethod
-    def of(cls, value: int | Canvas | Mapping[str, Any]) -> Canvas:
+    def of(cls, value: int | tuple[int, int] | Canvas | Mapping[str, Any]) -> Canvas:
         """A canvas from its size, from the mapping that `to_dict` gives, or from itself.
 
         Raises:
@@ -98,20 +135,68 @@ class Canvas:
         return asdict(self)
 
     @property
+    def height(self) -> int:
+        """Rows of pixels."""
+        return self.size if isinstance(self.size, int) else self.size[0]
+
+    @property
+    def width(self) -> int:
+        """Columns of pixels."""
+        return self.size if isinstance(self.size, int) else self.size[1]
+
+    @property
+    def side(self) -> int:
+        """The shorter side in pixels, of which `line_width` and `margin` are shares."""
+        return min(self.height, self.width)
+
+    @property
+    def rectangular(self) -> bool:
+        """Whether height and width differ; `size` is then (height, width), else a whole number."""
+        return self.height != self.width
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The channels, always as a tuple."""
+        return (self.channels,) if isinstance(self.channels, str) else tuple(self.channels)
+
+    @property
     def line_share(self) -> float:
-        """Width of the line that is drawn, as a share of the side: `line_width`, or more where `min_line_px` asks."""
-        return max(self.line_width, self.min_line_px / self.size)
+        """Width of the line that is drawn, as a share of the side: the one given, or more if `min_line_px` asks."""
+        given = self.line_width if self.line_width_px is None else self.line_width_px / self.side
+        return max(given, self.min_line_px / self.side)
 
     @property
     def margin_share(self) -> float:
         """The margin that is used: `margin`, or half the width of the line."""
         return self.line_share / 2 if self.margin is None else self.margin
 
+    def shape_of(self, sketches: int) -> tuple[int, ...]:
+        """Shape of the images of so many sketches: (sketches, height, width), or with planes as the second axis."""
+        if self.channels == "ink":
+            return (sketches, self.height, self.width)
+        return (sketches, sum(CHANNELS[name] for name in self.names), self.height, self.width)
+
+    def enlarged(self, times: int) -> Canvas:
+        """The same picture, in ink, `times` as large: each of its pixels in `times * times`.
+
+        Raises:
+            ParameterError: it is larger than a canvas can be.
+        """
+        return replace(
+            self,
+            size=(self.height * times, self.width * times),
+            line_width=_LINE_WIDTH,
+            line_width_px=self.line_share * self.side * times,
+            margin=self.margin_share,
+            min_line_px=0.0,
+            channels="ink",
+        )
+
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
 
-def canvas_of(size: int | Canvas, geometry: Mapping[str, Any]) -> Canvas:
+def canvas_of(size: int | tuple[int, int] | Canvas, geometry: Mapping[str, Any]) -> Canvas:
     """The canvas of this size, or the one given, with `geometry`'s values; None stands for a default.
 
     Raises:
@@ -132,13 +217,15 @@ def placements(drawings: SketchSet, canvas: Canvas) -> tuple[NDArray[np.float64]
     without any extent (one point, none) lies in the center.
     """
     if canvas.fit == "keep":
-        return np.full(len(drawings), canvas.size / canvas.extent), np.zeros((len(drawings), 2))
+        return np.full(len(drawings), canvas.side / canvas.extent), np.zeros((len(drawings), 2))
     least, greatest = _extents(drawings)
-    longer = (greatest - least).max(axis=1)
-    room = canvas.size * (1 - 2 * canvas.margin_share)
+    margins = 2 * canvas.margin_share * canvas.side
+    # A drawing is scaled until it fills the room in one direction; in a square that is its longer side's.
+    taken = (greatest - least) / np.array([canvas.width - margins, canvas.height - margins])
+    most = np.maximum(taken[:, 0], taken[:, 1])
     # Scale 0 puts a point exactly into the center however large its coordinates are.
-    scale = np.divide(room, longer, out=np.zeros_like(longer), where=longer > 0)
-    return scale, canvas.size / 2 - (least / 2 + greatest / 2) * scale[:, None]
+    scale = np.divide(1.0, most, out=np.zeros_like(most), where=most > 0)
+    return scale, np.array([canvas.width, canvas.height]) / 2 - (least / 2 + greatest / 2) * scale[:, None]
 
 
 def _extents(drawings: SketchSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -151,12 +238,35 @@ def _extents(drawings: SketchSet) -> tuple[NDArray[np.float64], NDArray[np.float
     return group_extents(points.astype(np.float64), offsets)
 
 
+def _pixels(size: Any) -> int | tuple[int, int]:
+    """The size, checked: a whole number for a square, else (height, width)."""
+    if isinstance(size, (tuple, list)) and len(size) == 2:
+        height, width = (_whole_number(side) for side in size)
+        return height if height == width else (height, width)
+    return _whole_number(size)
+
+
 def _whole_number(size: Any) -> int:
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-        raise ParameterError(f"a canvas is a Canvas or its size as a whole number, not {size!r}")
+        raise ParameterError(
+            f"a canvas is a Canvas or its size as a whole number, or as two: (height, width); not {size!r}"
+        )
     if not 1 <= size <= _MAX_SIZE:
         raise ParameterError(f"size must be 1 to {_MAX_SIZE} pixels, not {size}")
     return int(size)
+
+
+def _channels(channels: Any) -> str | tuple[str, ...]:
+    """The channels, checked: "ink" alone as the word, which means no axis for planes, all else as a tuple."""
+    names = (channels,) if isinstance(channels, str) else channels
+    if not isinstance(names, (tuple, list)) or not names:
+        raise ParameterError(f"channels must be a name or a sequence of names, not {channels!r}")
+    unknown = [repr(name) for name in names if not isinstance(name, str) or name not in CHANNELS]
+    if unknown:
+        raise ParameterError(f"channels must be of {', '.join(CHANNELS)}, not {', '.join(unknown)}")
+    if len(set(names)) < len(names):
+        raise ParameterError(f"channels must differ, not {', '.join(names)}")
+    return "ink" if channels == "ink" else tuple(names)
 
 
 def _finite(name: str, value: Any) -> float:

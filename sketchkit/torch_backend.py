@@ -1,7 +1,8 @@
 """Strokes drawn by torch: a whole batch at once, on any device, differentiable in the points.
 
-A pixel has the value that the numba kernel gives it, see `sketchkit.kernels.raster`: the share of its square within the
-darkest capsule that touches it, a capsule's edge taken for straight at the segment's angle. Only pixels near a line are
+A pixel's value is the share of its square within the darkest capsule that touches it, a capsule's edge taken for
+straight at the segment's angle, as in the numba kernel; see `sketchkit.kernels.raster`. That one also counts what other
+capsules add to the darkest, so that here crossings and sharp joins are a little fainter. Only pixels near a line are
 looked at. Each segment is cut into rows of pixels, the rows of the whole batch into pairs of a segment and a pixel, and
 the greatest value of a pixel stays. Gradients need those greatest pairs alone, which are computed once more.
 """
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from sketchkit.backends import BACKENDS
 from sketchkit.canvas import Canvas, Fit, canvas_of, placements
 from sketchkit.errors import DataError, ParameterError
-from sketchkit.rasterizing import BACKENDS
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["draw", "rasterize_torch"]
@@ -47,15 +48,16 @@ def rasterize_torch(
     points: Tensor,
     stroke_offsets: Offsets,
     sketch_offsets: Offsets,
-    size: int | Canvas,
+    size: int | tuple[int, int] | Canvas,
     *,
     line_width: float | None = None,
     fit: Fit | None = None,
     margin: float | None = None,
     extent: float | None = None,
     min_line_px: float | None = None,
+    line_width_px: float | None = None,
 ) -> Tensor:
-    """Draw a ragged batch as images (sketches, size, size), ink 1 on 0, in the dtype and on the device of `points`.
+    """Draw a ragged batch as images (sketches, height, width), ink 1 on 0, in the dtype and on the device of `points`.
 
     Geometry, dots and points that are not finite are as in `sketchkit.rasterize`; thin lines are drawn larger and
     averaged down, as there. Differentiable in `points`: the derivative is that of a pixel's darkest line, hence zero
@@ -68,15 +70,17 @@ def rasterize_torch(
         points: (points, 2) float32 or float64, in the drawings' units.
         stroke_offsets: (strokes + 1,) whole numbers, as in `SketchSet`.
         sketch_offsets: (sketches + 1,) whole numbers, as in `SketchSet`.
-        size: side in pixels, or a `Canvas`, which then says all of the next five.
+        size: side in pixels, (height, width), or a `Canvas`, which then says all of the rest.
         line_width: share of the side; default 2.5 / 256.
         fit: "tight" (default) or "keep"; see `Canvas`.
         margin: share of the side; default half the line's width.
         extent: for "keep"; default 256.
         min_line_px: least width of lines in pixels; default 0.
+        line_width_px: width of lines in pixels, instead of `line_width`.
 
     Raises:
-        ParameterError: an argument is out of its range, or geometry is given beside a `Canvas`.
+        ParameterError: an argument is out of its range, geometry is given beside a `Canvas`, or the canvas has other
+            channels than ink.
         DataError: the offsets do not fit the points.
 
     Example:
@@ -95,19 +99,26 @@ def rasterize_torch(
         >>> bool((stroke - goal).abs().max() < 0.2)
         True
     """
-    geometry = {"line_width": line_width, "fit": fit, "margin": margin, "extent": extent, "min_line_px": min_line_px}
+    geometry = {
+        "line_width": line_width,
+        "fit": fit,
+        "margin": margin,
+        "extent": extent,
+        "min_line_px": min_line_px,
+        "line_width_px": line_width_px,
+    }
     canvas = canvas_of(size, geometry)
+    if canvas.channels != "ink":
+        raise ParameterError(f"rasterize_torch draws ink alone, not {', '.join(canvas.names)}; `rasterize` draws all")
     drawings = _block(points, stroke_offsets, sketch_offsets)
-    side = BACKENDS["torch"].drawn_side(canvas)
+    times = BACKENDS["torch"].enlargement(canvas)
+    sides, width = (canvas.height * times, canvas.width * times), canvas.line_share * canvas.side * times
     scale, offset = placements(drawings, canvas)
-    growth = side / canvas.size
-    lines = _segments(
-        *_placed(points, drawings, scale * growth, offset * growth), _reach(canvas.line_share * side), side
-    )
-    images = _painted(lines.to(points.device, points.dtype), len(drawings), side, canvas.line_share * side)
-    if side == canvas.size:
+    lines = _segments(*_placed(points, drawings, scale * times, offset * times), _reach(width), sides)
+    images = _painted(lines.to(points.device, points.dtype), len(drawings), sides, width)
+    if times == 1:
         return images
-    return F.avg_pool2d(images[:, None], side // canvas.size)[:, 0]
+    return F.avg_pool2d(images[:, None], times)[:, 0]
 
 
 def draw(
@@ -122,12 +133,12 @@ def draw(
     *,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Draw the sketches `first`, `first + 1`, ... into images (sketches, side, side); ink 255 on 0.
+    """Draw the sketches `first`, `first + 1`, ... into images (sketches, height, width); ink 255 on 0.
 
     `points * scale + offset` are pixels, and so is `line_width`. The arguments are those of the numba kernel, and the
     device to draw on.
     """
-    count, side = images.shape[:2]
+    count, height, width = images.shape
     strokes = slice(sketch_offsets[first], sketch_offsets[first + count])
     start, stop = stroke_offsets[strokes.start], stroke_offsets[strokes.stop]
     drawings = SketchSet(
@@ -138,8 +149,8 @@ def draw(
     chosen = slice(first, first + count)
     with torch.no_grad():
         placed = _placed(torch.from_numpy(drawings.points), drawings, scale[chosen], offset[chosen])
-        lines = _segments(*placed, _reach(line_width), side).to(device, torch.float32)
-        levels = _painted(lines, count, side, line_width).mul_(255).round_().to(torch.uint8)
+        lines = _segments(*placed, _reach(line_width), (height, width)).to(device, torch.float32)
+        levels = _painted(lines, count, (height, width), line_width).mul_(255).round_().to(torch.uint8)
     images[:] = levels.cpu().numpy()
 
 
@@ -201,18 +212,19 @@ class _Segments:
         return _Segments(self.start.to(device, dtype), self.end.to(device, dtype), self.sketch.to(device))
 
 
-def _segments(places: Tensor, stroke: Tensor, sketch: Tensor, reach: float, side: int) -> _Segments:
+def _segments(places: Tensor, stroke: Tensor, sketch: Tensor, reach: float, sides: tuple[int, int]) -> _Segments:
     """What there is to draw near the canvas. A point that is not finite ends a run; a run of one point is a dot."""
     finite = places.isfinite().all(dim=1)
     joined = finite[1:] & finite[:-1] & (stroke[1:] == stroke[:-1])
     alone = finite & ~F.pad(joined, (1, 0)) & ~F.pad(joined, (0, 1))
     first, dots = joined.nonzero()[:, 0], alone.nonzero()[:, 0]
     start, end = places[torch.cat([first, dots])], places[torch.cat([first + 1, dots])]
-    low, high = -reach, side + reach
-    for axis in (0, 1):
-        start, end = _cut(start, end, axis, low, high)
+    height, width = sides
+    for axis, side in enumerate((width, height)):
+        start, end = _cut(start, end, axis, -reach, side + reach)
     least, greatest = torch.minimum(start, end).detach(), torch.maximum(start, end).detach()
-    near = ((greatest >= low) & (least <= high)).all(dim=1).nonzero()[:, 0]
+    farthest = least.new_tensor([width, height]) + reach
+    near = ((greatest >= -reach) & (least <= farthest)).all(dim=1).nonzero()[:, 0]
     return _Segments(start[near], end[near], sketch[torch.cat([first, dots])][near])
 
 
@@ -262,19 +274,20 @@ class _Capsules:
         return _Capsules(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def _painted(lines: _Segments, count: int, side: int, line_width: float) -> Tensor:
-    """Images (count, side, side), ink 1 on 0."""
+def _painted(lines: _Segments, count: int, sides: tuple[int, int], line_width: float) -> Tensor:
+    """Images (count, height, width), ink 1 on 0."""
+    height, width = sides
     capsules = _Capsules.of(lines)
     radius, ink = max(line_width, _LEAST_LINE_PX) / 2, min(line_width / _LEAST_LINE_PX, 1.0)
     dots = bool((capsules.wide == 0).any())
     differentiable = capsules.x.requires_grad and torch.is_grad_enabled()
     with torch.no_grad():
         fixed = capsules.detach()
-        images = fixed.x.new_zeros(count * side * side)
+        images = fixed.x.new_zeros(count * height * width)
         darkest = torch.full_like(images, len(fixed.x), dtype=torch.int64) if differentiable else None
-        for segment, column, row in _pairs(fixed, radius, side):
+        for segment, column, row in _pairs(fixed, radius, sides):
             value = _coverage(fixed.at(segment), column, row, radius, dots)
-            pixel = (lines.sketch[segment] * side + row) * side + column
+            pixel = (lines.sketch[segment] * height + row) * width + column
             if darkest is None:
                 images.scatter_reduce_(0, pixel, value, "amax")
                 continue
@@ -286,30 +299,30 @@ def _painted(lines: _Segments, count: int, side: int, line_width: float) -> Tens
             darkest.scatter_reduce_(0, pixel[won], segment[won], "amin")
     if darkest is not None:
         pixel = (darkest < len(fixed.x)).nonzero()[:, 0]
-        row, column = pixel // side % side, pixel % side
+        row, column = pixel // width % height, pixel % width
         value = _coverage(capsules.at(darkest[pixel]), column, row, radius, dots)
         images = torch.zeros_like(images).index_put((pixel,), value)
-    return (images * ink).reshape(count, side, side)
+    return (images * ink).reshape(count, height, width)
 
 
-def _pairs(capsules: _Capsules, radius: float, side: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _pairs(capsules: _Capsules, radius: float, sides: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Every segment with every pixel near it, (pairs,) each: segment, column and row; some thousands at a time."""
-    device = capsules.x.device
+    device, (height, width) = capsules.x.device, sides
     end_x = capsules.x + capsules.length * capsules.along_x
     end_y = capsules.y + capsules.length * capsules.along_y
     # A dot's edge has every angle.
     reach = radius + torch.where(capsules.wide == 0, 0.7072, (capsules.wide + capsules.narrow) / 2)
     left, right = torch.minimum(capsules.x, end_x) - reach, torch.maximum(capsules.x, end_x) + reach
-    top = (torch.minimum(capsules.y, end_y) - reach).floor().clamp(0, side).long()
-    bottom = (torch.maximum(capsules.y, end_y) + reach).ceil().clamp(0, side).long()
+    top = (torch.minimum(capsules.y, end_y) - reach).floor().clamp(0, height).long()
+    bottom = (torch.maximum(capsules.y, end_y) + reach).ceil().clamp(0, height).long()
     segment, row = _expanded(top, bottom - top)
     # Per row, a capsule lies in its box and within `span` of the segment's own line.
     level = capsules.along_y.abs() < _UPRIGHT
     rise = torch.where(level, 1, capsules.along_y)
     slope, span = capsules.along_x / rise, torch.where(level, math.inf, reach / rise.abs())
     middle = capsules.x[segment] + (row + 0.5 - capsules.y[segment]) * slope[segment]
-    begin = torch.maximum(left[segment], middle - span[segment]).floor().clamp(0, side).long()
-    stop = torch.minimum(right[segment], middle + span[segment]).ceil().clamp(0, side).long()
+    begin = torch.maximum(left[segment], middle - span[segment]).floor().clamp(0, width).long()
+    stop = torch.minimum(right[segment], middle + span[segment]).ceil().clamp(0, width).long()
     pixels = (stop - begin).clamp_min(0)
     ends = pixels.cumsum(0)
     total = int(ends[-1]) if len(ends) else 0

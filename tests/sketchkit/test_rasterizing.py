@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import sketchkit
 from sketchkit import Canvas, MissingDependencyError, ParameterError, Sketch, SketchSet, rasterize, rasterize_pyramid
+from sketchkit.backends import BACKENDS, Backend
 from sketchkit.blocks import as_block
 from sketchkit.canvas import placements
-from sketchkit.rasterizing import BACKENDS, Backend
 
 from zoo import ZOO
 
