@@ -12,7 +12,7 @@ import numpy as np
 import sketchkit
 from sketchkit import SketchSet
 
-__all__ = ["argument_parser", "made_drawings", "shared_data", "stroke_drawings"]
+__all__ = ["argument_parser", "default_file", "made_drawings", "shared_data", "stroke_drawings"]
 
 
 def shared_data() -> Path:
@@ -25,10 +25,13 @@ def argument_parser(description: str | None, *, rounds: int) -> argparse.Argumen
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sketches", type=int, default=64, help="how many drawings (default 64)")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"how often each is timed (default {rounds})")
-    parser.add_argument(
-        "--data", type=Path, default=shared_data() / "chairv2" / "ChairV2_Coordinate", help="any stroke file"
-    )
+    parser.add_argument("--data", type=Path, default=default_file(), help="any stroke file")
     return parser
+
+
+def default_file() -> Path:
+    """ChairV2 in the folder of real data; it need not be there."""
+    return shared_data() / "chairv2" / "ChairV2_Coordinate"
 
 
 def stroke_drawings(path: Path, count: int) -> SketchSet:

@@ -43,23 +43,19 @@ class Backend:
         load: gives the function that draws; what it needs is imported only then.
         least_line_px: thinner lines are inaccurate: they are drawn larger and averaged down.
         fine_line_px: thinner lines are accurate only when averaged down once or more.
-        least_side: smaller images are drawn larger.
         segments: whether it tells the segment in a pixel, which most channels of a `Canvas` need.
     """
 
     load: Callable[[], Draw]
     least_line_px: float = 0.0
     fine_line_px: float = 0.0
-    least_side: int = 1
     segments: bool = False
 
     def enlargement(self, canvas: Canvas) -> int:
         """How many times as large, a power of two, a canvas is drawn so that it comes out accurate."""
         line, longer = canvas.line_share * canvas.side, max(canvas.height, canvas.width)
         times = 1
-        while canvas.side * times < self.least_side or (
-            line * times < self.least_line_px and longer * times * 2 <= _LARGEST_DRAWN
-        ):
+        while line * times < self.least_line_px and longer * times * 2 <= _LARGEST_DRAWN:
             times *= 2
         if times == 1 and line < self.fine_line_px and longer * 2 <= _LARGEST_DRAWN:
             return 2
@@ -101,7 +97,7 @@ def _torch() -> Draw:
 
 
 BACKENDS = {
-    "numba": Backend(_numba, least_line_px=1.5, fine_line_px=2.4, least_side=8, segments=True),
+    "numba": Backend(_numba, least_line_px=1.5, fine_line_px=2.4, segments=True),
     "cairo": Backend(_cairo),
     "torch": Backend(_torch, least_line_px=1.5),
 }

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 __all__ = ["LANES", "POINT", "UPRIGHT", "clip", "disk_share", "draw"]
 
-# Pixels drawn at a time: LLVM makes vector instructions of a loop of fixed length. Images are at least this wide.
+# Pixels drawn at a time: LLVM makes vector instructions of a loop of fixed length.
 LANES = 8
 
 # A segment shorter than this many pixels is a dot.
@@ -61,7 +61,8 @@ def draw(
     wide, and as much fainter). A point that is not finite ends a run; a run of one point is a dot.
     """
     height, width = images.shape[1], images.shape[2]
-    state = np.empty((height, width), np.uint16)
+    # Groups of pixels may reach beyond the last column.
+    state = np.empty((height, width + LANES), np.uint16)
     radius = max(line_width, 1.5) / 2.0
     ink = np.float32(255.0 * min(line_width / 1.5, 1.0))
     # Twice the farthest reach of a line beyond its own points: what is cut off there leaves no trace.
@@ -127,7 +128,7 @@ def _cut(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _line(state: Any, ax: float, ay: float, bx: float, by: float, radius: float, ink: Any, far: float) -> None:
     """Draw one segment, wherever it lies."""
-    height, width = state.shape
+    height, width = state.shape[0], state.shape[1] - LANES
     if min(ax, ay, bx, by) < -far or max(ax, bx) > width + far or max(ay, by) > height + far:
         visible, ax, ay, bx, by = clip(ax, ay, bx, by, far, width, height)
         if not visible:
@@ -142,7 +143,7 @@ def _line(state: Any, ax: float, ay: float, bx: float, by: float, radius: float,
 @njit(cache=True, nogil=True, error_model="numpy")
 def _capsule(state: Any, ax: float, ay: float, ux: float, uy: float, length: float, radius: float, ink: Any) -> None:
     """Draw the segment of this length from (ax, ay) along the unit vector (ux, uy)."""
-    height, width = state.shape
+    height, width = state.shape[0], state.shape[1] - LANES
     wide, narrow = max(abs(ux), abs(uy)), max(min(abs(ux), abs(uy)), UPRIGHT)
     reach = radius + (wide + narrow) / 2.0
     bx, by = ax + length * ux, ay + length * uy
@@ -168,8 +169,6 @@ def _capsule(state: Any, ax: float, ay: float, ux: float, uy: float, length: flo
         fy = np.float32(y)
         fy_along = fy * along_y
         while column < last:
-            # The last group moves back into the image: what it draws again leaves no less free.
-            column = min(column, width - LANES)
             base = np.uint32(column)
             fx = np.float32(column + 0.5 - ax)
             for lane in range(np.uint32(LANES)):
@@ -211,7 +210,7 @@ def _joined(old: Any, free: Any, away_x: Any, away_y: Any, away: Any, ink: Any, 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _dot(state: Any, ax: float, ay: float, radius: float, ink: Any) -> None:
     """Draw a disk."""
-    height, width = state.shape
+    height, width = state.shape[0], state.shape[1] - LANES
     reach = radius + 0.7072
     per_ink = np.float32(_ONE / ink)
     for row in range(max(int(ay - reach), 0), min(int(np.ceil(ay + reach)), height)):

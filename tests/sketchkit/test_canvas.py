@@ -28,6 +28,19 @@ WRONG = [
     ({"size": 64, "extent": math.inf}, "extent must be a finite number"),
     ({"size": 64, "min_line_px": -1}, "min_line_px must be at least 0"),
     ({"size": 64, "min_line_px": 64}, "below size, 64"),
+    ({"size": (64, 32), "min_line_px": 32}, "below size, 32"),
+    ({"size": (64, 0)}, "size must be 1 to 16384"),
+    ({"size": (64, 32.0)}, "whole number"),
+    ({"size": (64, 32, 3)}, r"\(height, width\); not \(64, 32, 3\)"),
+    ({"size": 64, "line_width_px": 0}, "line_width_px must be above 0"),
+    ({"size": 64, "line_width_px": 64}, "line_width_px must be above 0 and below size, 64"),
+    ({"size": 64, "line_width_px": "2"}, "line_width_px must be a finite number"),
+    ({"size": 64, "line_width_px": 2, "line_width": 0.1}, "give one of them"),
+    ({"size": 64, "channels": "color"}, "ink, orientation, order, time, part, phases, not 'color'"),
+    ({"size": 64, "channels": ("ink", 3)}, "not 3"),
+    ({"size": 64, "channels": ()}, "a name or a sequence"),
+    ({"size": 64, "channels": None}, "a name or a sequence"),
+    ({"size": 64, "channels": ("ink", "order", "ink")}, "must differ"),
 ]
 
 
@@ -43,6 +56,8 @@ def test_out_of_range(fields, words):
         Canvas(64),
         Canvas(256, fit="keep", extent=800, line_width=0.02),
         Canvas(48, margin=0.1, min_line_px=0.6),
+        Canvas((48, 64), line_width_px=2, channels=["ink", "orientation"]),
+        Canvas(64, channels="phases"),
         Canvas(np.int64(32), margin=np.float32(0.25), line_width=np.float64(0.5)),
     ],
 )
@@ -72,6 +87,61 @@ def test_of():
 def test_of_refuses(value, words):
     with pytest.raises(ParameterError, match=words):
         Canvas.of(value)
+
+
+def test_a_size_of_two_equal_sides_is_a_square():
+    assert Canvas((64, 64)) == Canvas([64, 64]) == Canvas(64)
+    assert Canvas((64, 64)).size == 64
+    assert not Canvas(64).rectangular
+    tall = Canvas((96, 64))
+    assert (tall.height, tall.width, tall.side, tall.rectangular) == (96, 64, 64, True)
+
+
+@pytest.mark.parametrize(
+    ("channels", "shape"),
+    [
+        ("ink", (5, 32, 48)),
+        (("ink",), (5, 1, 32, 48)),
+        ("orientation", (5, 2, 32, 48)),
+        (["phases", "part"], (5, 5, 32, 48)),
+    ],
+)
+def test_shape_of_the_images(channels, shape):
+    assert Canvas((32, 48), channels=channels).shape_of(5) == shape
+
+
+def test_line_width_in_pixels():
+    assert Canvas(64, line_width_px=2).line_share == 2 / 64
+    assert Canvas((64, 200), line_width_px=2).margin_share == 1 / 64
+    assert Canvas(64, line_width_px=0.25, min_line_px=0.5).line_share == 0.5 / 64
+
+
+@pytest.mark.parametrize(
+    "canvas", [Canvas(32, margin=0.1), Canvas((24, 36), line_width_px=2, channels="phases"), Canvas(8, min_line_px=0.6)]
+)
+def test_enlarged_is_the_same_picture(canvas):
+    large = canvas.enlarged(4)
+    assert (large.height, large.width, large.channels) == (4 * canvas.height, 4 * canvas.width, "ink")
+    for name in ("line_share", "margin_share"):
+        assert getattr(large, name) == pytest.approx(getattr(canvas, name), rel=1e-12)
+    with pytest.raises(ParameterError, match="16384"):
+        canvas.enlarged(4096)
+
+
+@pytest.mark.parametrize("size", [(50, 100), (100, 50)])
+@pytest.mark.parametrize("name", ZOO)
+def test_tight_fills_a_rectangle_in_one_direction(name, size):
+    canvas = Canvas(size, margin=0.1)
+    scale, offset = placements(as_block(ZOO[name]), canvas)
+    points = ZOO[name].points.astype(float)
+    points = points[np.isfinite(points).all(axis=1)] * scale + offset
+    if not len(points):
+        return
+    least, greatest = points.min(axis=0), points.max(axis=0)
+    np.testing.assert_allclose((least + greatest) / 2, [canvas.width / 2, canvas.height / 2], atol=1e-4)
+    room = np.array([canvas.width - 10, canvas.height - 10])
+    filled = np.ptp(points, axis=0) / room
+    assert filled.max() == pytest.approx(1, rel=1e-5) or filled.max() == 0
 
 
 @pytest.mark.parametrize("margin", [None, 0.0, 0.2])
@@ -107,6 +177,8 @@ def test_keep_maps_the_extent_onto_the_canvas():
     scale, offset = placements(as_block(ZOO["named"]), Canvas(32, fit="keep", extent=800))
     assert scale.tolist() == [0.04]
     assert offset.tolist() == [[0.0, 0.0]]
+    wide, _ = placements(as_block(ZOO["named"]), Canvas((32, 64), fit="keep", extent=800))
+    assert wide.tolist() == [0.04]
 
 
 def test_min_line_px_thickens_only_small_canvases():

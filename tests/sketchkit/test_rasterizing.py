@@ -22,10 +22,10 @@ SIZES = (32, 64, 128, 256)
 # Mean absolute difference in levels of 255, over all pixels and over pixels with ink: the one place that says how well
 # backends agree. "truth" is cairo at 2048 px, averaged down.
 TOLERANCES = {
-    ("numba", "truth"): {32: (0.15, 0.5), 64: (0.12, 0.65), 128: (0.1, 0.9), 256: (0.1, 1.1)},
+    ("numba", "truth"): {32: (0.12, 0.4), 64: (0.1, 0.5), 128: (0.08, 0.6), 256: (0.08, 0.7)},
     ("cairo", "truth"): {32: (0.45, 1.5), 64: (0.25, 1.3), 128: (0.15, 1.1), 256: (0.1, 0.9)},
     ("torch", "truth"): {32: (0.15, 0.5), 64: (0.12, 0.65), 128: (0.1, 0.9), 256: (0.1, 1.1)},
-    ("torch", "numba"): {32: (0.001, 0.01), 64: (0.001, 0.01), 128: (0.001, 0.01), 256: (0.001, 0.01)},
+    ("torch", "numba"): {32: (0.15, 0.5), 64: (0.12, 0.65), 128: (0.1, 0.9), 256: (0.1, 1.1)},
     ("torch", "cairo"): {32: (0.45, 1.5), 64: (0.25, 1.5), 128: (0.18, 1.4), 256: (0.13, 1.4)},
     ("numba", "cairo"): {32: (0.45, 1.5), 64: (0.25, 1.5), 128: (0.18, 1.4), 256: (0.13, 1.4)},
 }
@@ -82,12 +82,13 @@ def naive(sketch, canvas):
     return averaged(255.0 * covered[None], canvas.size)[0]
 
 
-def naive_darkest(sketch, canvas):
-    """The kernel's own definition: each pixel has the value of the one segment that covers most of it."""
-    darkest = np.zeros((canvas.size, canvas.size))
+def naive_bounds(sketch, canvas):
+    """What the segment that covers most of each pixel covers, and the sum over all segments."""
+    darkest, total = np.zeros((2, canvas.size, canvas.size))
     for of_segment in subpixels_of_segments(sketch, canvas):
-        darkest = np.maximum(darkest, averaged(255.0 * of_segment[None], canvas.size)[0])
-    return darkest
+        covered = averaged(255.0 * of_segment[None], canvas.size)[0]
+        darkest, total = np.maximum(darkest, covered), np.minimum(total + covered, 255)
+    return darkest, total
 
 
 # ---- agreement
@@ -138,13 +139,14 @@ coordinates = st.tuples(*[st.floats(-1e6, 1e6, width=32)] * 2)
 
 @given(st.lists(st.lists(coordinates, max_size=4), max_size=3))
 @example([[(0, 0), (1e6, 1e6), (0, 1e6), (1e6, 0)], [(5e5, 0), (5e5, 1e6), (0, 5e5), (1e6, 5e5)]])
-@settings(max_examples=60, deadline=None)
-def test_naive_twin_of_any_drawing(strokes):
-    sketch, canvas = Sketch.from_strokes(strokes), Canvas(16, line_width=0.12)
-    # Not `naive`: where many lines cross, what they cover together is darker than any of them, and no bound holds.
-    difference = np.abs(rasterize(sketch, canvas)[0] - naive_darkest(sketch, canvas))
-    assert difference.mean() <= 1.5
-    assert difference.max() <= 40
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_naive_bounds_of_any_drawing(strokes):
+    """What segments cover together is no less than the most of one, and no more than the sum."""
+    sketch, canvas = Sketch.from_strokes(strokes), Canvas(16, line_width=0.15)
+    image = rasterize(sketch, canvas)[0]
+    darkest, total = naive_bounds(sketch, canvas)
+    assert (image - darkest).min() >= -40
+    assert (image - total).max() <= 40
 
 
 # ---- the zoo
@@ -274,6 +276,128 @@ def test_min_line_px():
     np.testing.assert_array_equal(pyramid[256], rasterize(sketch, 256))
 
 
+# ---- where lines meet
+
+
+def crossing(angle, shift=0.0):
+    way = np.array([np.cos(angle), np.sin(angle)])
+    middle = np.array([10.3 + shift, 9.6])
+    return Sketch.from_strokes([[(2, 9.6), (18, 9.6)], [middle - 7 * way, middle + 7 * way]])
+
+
+@pytest.mark.parametrize("angle", [0.3, 0.8, 1.2, np.pi / 2, 2.5])
+def test_crossing_lines_have_the_ink_of_one_path(angle):
+    canvas = Canvas(20, fit="keep", extent=20, line_width=3 / 20)
+    image, truth = rasterize(crossing(angle), canvas)[0], naive(crossing(angle), canvas)
+    darkest, total = naive_bounds(crossing(angle), canvas)
+    both = total > darkest + 5
+    assert both.any()
+    assert np.abs(image - truth).max() <= 24
+    assert np.abs(image - truth)[both].mean() <= 0.6 * (truth - darkest)[both].mean()
+
+
+@pytest.mark.parametrize("turn", [0.5, 1.0, 1.6, 2.2])
+def test_joins_have_the_ink_of_one_path(turn):
+    start, joint = np.array([2.2, 10.4]), np.array([10.6, 9.8])
+    sketch = Sketch.from_strokes([[start, joint, joint + 8 * np.array([np.cos(turn), np.sin(turn)])]])
+    canvas = Canvas(20, fit="keep", extent=20, line_width=3 / 20)
+    difference = rasterize(sketch, canvas)[0] - naive(sketch, canvas)
+    assert np.abs(difference).max() <= 40
+    assert abs(difference.sum()) <= 0.01 * naive(sketch, canvas).sum()
+
+
+@pytest.mark.parametrize("times", [2, 3, 10])
+@pytest.mark.parametrize("width", [1.6, 2.5, 6])
+def test_a_line_drawn_again_is_no_darker(width, times):
+    once = [(2.2, 3.1), (15.7, 11.2)]
+    canvas = Canvas(20, fit="keep", extent=20, line_width=width / 20)
+    single, again = (rasterize(Sketch.from_strokes([once] * count), canvas)[0].astype(int) for count in (1, times))
+    assert np.abs(again - single).max() <= 3  # directions are kept in 4 bits
+
+
+def test_lines_side_by_side_close_the_gap():
+    canvas = Canvas(20, fit="keep", extent=20, line_width=3 / 20)
+    pair = Sketch.from_strokes([[(3, 6.8), (17, 6.8)], [(3, 9.8), (17, 9.8)]])  # from 5.3 to 8.3, from 8.3 to 11.3
+    column = rasterize(pair, canvas)[0, :, 10]
+    np.testing.assert_allclose(column[5:12], [0.7 * 255, 255, 255, 255, 255, 255, 0.3 * 255], atol=4)
+
+
+@pytest.mark.parametrize("backend", LIBRARIES)
+def test_caps_are_round(backend):
+    """A level and a slanting line, and a dot: their ink is that of a box and of two halves of a disk."""
+    canvas = Canvas(40, fit="keep", extent=40, line_width=8 / 40)
+    for way, length in (((1, 0), 14), ((0.8, 0.6), 14), ((0, 1), 0)):
+        end = np.array([13.3, 12.7]) + length * np.array(way)
+        image = rasterize(Sketch.from_strokes([[(13.3, 12.7), end]]), canvas, backend=backend)[0]
+        assert image.sum() / 255 == pytest.approx(8 * length + np.pi * 16, rel=0.01)
+        reached = np.argwhere(image)[:, ::-1] + 0.5
+        nearest = reached - np.stack([[13.3, 12.7], end])[:, None]
+        along = np.clip((nearest[0] * way).sum(1), 0, length)[:, None] * np.array(way)
+        assert np.hypot(*(nearest[0] - along).T).max() <= 4 + 0.7072
+
+
+# ---- rectangles
+
+
+@pytest.mark.parametrize("backend", LIBRARIES)
+def test_a_tight_rectangle_holds_the_square(backend):
+    """A drawing as high as wide is limited by the shorter side, and lies in the middle of the longer one."""
+    square = Sketch.from_strokes([[(0, 0), (30, 0), (30, 30), (3, 17)], [(0, 30), (11, 12)]])
+    expected = rasterize(square, 48, backend=backend, line_width=0.05)
+    for size, part in (((48, 80), np.s_[:, :, 16:64]), ((80, 48), np.s_[:, 16:64, :])):
+        images = rasterize(square, size, backend=backend, line_width=0.05)
+        assert images.shape == (1, *size)
+        np.testing.assert_array_equal(images[part], expected)
+        assert images.astype(int).sum() == expected.astype(int).sum()
+
+
+@pytest.mark.parametrize("backend", LIBRARIES)
+def test_keep_on_a_rectangle_shows_more(made, backend):
+    square = rasterize(made, 64, fit="keep", extent=200, backend=backend)
+    for size in ((64, 100), (90, 64)):
+        images = rasterize(made, size, fit="keep", extent=200, backend=backend)
+        # Cairo's levels change a little with how it cuts off what lies outside.
+        atol = 5 if backend == "cairo" else 0
+        np.testing.assert_allclose(images[:, :64, :64].astype(int), square, atol=atol)
+        assert images[:, 64:].any() or images[:, :, 64:].any()
+
+
+@pytest.mark.parametrize("size", [(40, 100), (100, 40), (3, 50), (50, 3)], ids=str)
+def test_backends_agree_on_rectangles(made, size):
+    large = rasterize(made, tuple(8 * side for side in size), backend="cairo", line_width=0.05).astype(float)
+    truth = large.reshape(len(made), size[0], 8, size[1], 8).mean(axis=(2, 4))
+    for backend, everywhere in (("numba", 0.5), ("cairo", 1.0), ("torch", 1.2)):
+        images = rasterize(made, size, backend=backend, line_width=0.05)
+        assert images.shape == truth.shape
+        assert np.abs(images - truth).mean() <= everywhere, backend
+
+
+def test_transposing_commutes(made):
+    flipped = made.with_points(np.ascontiguousarray(made.points[:, ::-1]))
+    images = rasterize(flipped, (72, 48)).astype(int)
+    np.testing.assert_allclose(images.transpose(0, 2, 1), rasterize(made, (48, 72)), atol=3)
+
+
+def test_pyramid_of_rectangles(made):
+    pyramid = rasterize_pyramid(made, [(32, 48), (64, 96), (128, 192), 64])
+    assert list(pyramid) == [(32, 48), (64, 96), (128, 192), 64]
+    for size in pyramid:
+        np.testing.assert_array_equal(pyramid[size], rasterize(made, size))
+    large = pyramid[128, 192].astype(float)
+    assert np.abs(pyramid[32, 48] - large.reshape(-1, 32, 4, 48, 4).mean(axis=(2, 4))).max() <= 0.5
+
+
+# ---- lines fixed in pixels
+
+
+@pytest.mark.parametrize("backend", LIBRARIES)
+def test_line_width_px(made, backend):
+    pyramid = rasterize_pyramid(made, (32, 64, (64, 128)), line_width_px=2, backend=backend)
+    for size, images in pyramid.items():
+        side = min(images.shape[1:])
+        np.testing.assert_array_equal(images, rasterize(made, size, line_width=2 / side, backend=backend))
+
+
 # ---- the pyramid
 
 
@@ -365,6 +489,8 @@ def test_out_that_does_not_fit(made, out, words):
         (lambda s: rasterize(s, 64, threads=1.5), "threads must be"),
         (lambda s: rasterize(s, 64, line_width=3), "share of the side"),
         (lambda s: rasterize(s, [64]), "whole number"),
+        (lambda s: rasterize(s, 64, line_width=0.1, line_width_px=2), "give one of them"),
+        (lambda s: rasterize(s, Canvas(64), channels="order"), "channels cannot be given beside a Canvas"),
         (lambda s: rasterize_pyramid(s, (32, 64, 32)), "sizes must differ"),
         (lambda s: rasterize_pyramid(s, (32, 64), out={32: None}), r"each of the sizes \[32, 64\]"),
         (lambda s: rasterize(3, 64), "not int"),
@@ -419,7 +545,7 @@ _DRAW = """
 import hashlib, sys
 import sketchkit
 house = sketchkit.Sketch.from_strokes([[(1, 9), (5.3, 0), (9, 9), (2, 8)], [(4, 5)]])
-pyramid = sketchkit.rasterize_pyramid(house, (4, 8, 16), line_width=0.15)
+pyramid = sketchkit.rasterize_pyramid(house, (4, 8, (9, 20)), line_width=0.15, channels=("ink", "orientation", "order"))
 print(hashlib.sha256(b"".join(images.tobytes() for images in pyramid.values())).hexdigest())
 """
 
@@ -443,7 +569,7 @@ def finish(process):
 @pytest.fixture(scope="module")
 def digest():
     house = Sketch.from_strokes([[(1, 9), (5.3, 0), (9, 9), (2, 8)], [(4, 5)]])
-    pyramid = rasterize_pyramid(house, (4, 8, 16), line_width=0.15)
+    pyramid = rasterize_pyramid(house, (4, 8, (9, 20)), line_width=0.15, channels=("ink", "orientation", "order"))
     return hashlib.sha256(b"".join(images.tobytes() for images in pyramid.values())).hexdigest()
 
 
