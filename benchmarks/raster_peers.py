@@ -150,26 +150,27 @@ def _opencv(drawings: SketchSet, size: int, line_width: float) -> np.ndarray:
 
 
 def _blend2d(drawings: SketchSet, size: int, line_width: float) -> np.ndarray:
-    import pyblend2d
+    import blend2d
 
-    images = np.zeros((len(drawings), size, size), np.uint8)
+    images = np.empty((len(drawings), size, size), np.uint8)
+    white = blend2d.Rgba32(255, 255, 255, 255)
     for image, strokes in zip(images, _placed(drawings, size, line_width), strict=True):
-        surface = pyblend2d.BLImage(size, size, pyblend2d.BLFormat.A8)
-        context = pyblend2d.BLContext(surface)
+        surface = blend2d.Image(size, size, blend2d.Format.A8)
+        context = blend2d.Context(surface)
         context.clear_all()
-        context.set_stroke_width(line_width * size)
-        context.set_stroke_caps(pyblend2d.BLStrokeCap.CAP_ROUND)
-        context.set_stroke_join(pyblend2d.BLStrokeJoin.JOIN_ROUND)
-        path = pyblend2d.BLPath()
+        context.stroke_width = line_width * size
+        context.set_stroke_caps(blend2d.StrokeCap.ROUND)
+        context.stroke_join = blend2d.StrokeJoin.ROUND
+        context.set_stroke_style(white)
+        path = blend2d.Path()
         for stroke in strokes:
             points = stroke.tolist()
             path.move_to(*points[0])
             for point in points[1:]:
                 path.line_to(*point)
-        context.set_stroke_style_rgba32(0xFFFFFFFF)
         context.stroke_path(path)
         context.end()
-        image[:] = np.asarray(surface.asarray()).reshape(size, size)
+        image[:] = surface.to_numpy()
     return images
 
 
@@ -201,7 +202,7 @@ PEERS = {
     "pycairo": Peer("cairo", _pycairo),
     "aggdraw": Peer("aggdraw", _aggdraw),
     "matplotlib's Agg": Peer("matplotlib", _matplotlib),
-    "blend2d": Peer("pyblend2d", _blend2d),
+    "blend2d": Peer("blend2d", _blend2d),
     "skia": Peer("skia", _skia),
     "opencv, LINE_AA": Peer("cv2", _opencv, alike=False, remark="whole widths only: another picture"),
     "Pillow, drawn 4 times as large": Peer("PIL", _pillow, alike=False, remark="whole widths only"),

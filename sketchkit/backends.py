@@ -42,13 +42,13 @@ class Backend:
     Args:
         load: gives the function that draws; what it needs is imported only then.
         least_line_px: thinner lines are inaccurate: they are drawn larger and averaged down.
-        fine_line_px: thinner lines are accurate only when averaged down once or more.
+        fine_side: smaller images are drawn at least twice as large: many of their lines share pixels.
         segments: whether it tells the segment in a pixel, which most channels of a `Canvas` need.
     """
 
     load: Callable[[], Draw]
     least_line_px: float = 0.0
-    fine_line_px: float = 0.0
+    fine_side: int = 0
     segments: bool = False
 
     def enlargement(self, canvas: Canvas) -> int:
@@ -57,9 +57,7 @@ class Backend:
         times = 1
         while line * times < self.least_line_px and longer * times * 2 <= _LARGEST_DRAWN:
             times *= 2
-        if times == 1 and line < self.fine_line_px and longer * 2 <= _LARGEST_DRAWN:
-            return 2
-        return times
+        return 2 if times == 1 and longer < self.fine_side else times
 
 
 def backend_named(name: str) -> Backend:
@@ -97,7 +95,7 @@ def _torch() -> Draw:
 
 
 BACKENDS = {
-    "numba": Backend(_numba, least_line_px=1.5, fine_line_px=2.4, segments=True),
+    "numba": Backend(_numba, least_line_px=1.5, fine_side=256, segments=True),
     "cairo": Backend(_cairo),
     "torch": Backend(_torch, least_line_px=1.5),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property, lru_cache
 from numbers import Real
 from typing import Any, Literal, get_args
 
@@ -77,7 +78,8 @@ class Canvas:
         (10, 3, 32, 48)
     """
 
-    size: int | tuple[int, int]
+    # A whole number, else (height, width): loosely typed, because most who ask for it know of squares alone.
+    size: Any
     fit: Fit = "tight"
     margin: float | None = None
     line_width: float = _LINE_WIDTH
@@ -134,17 +136,17 @@ class Canvas:
         """The fields as plain values that JSON can hold; `Canvas.of` takes them back."""
         return asdict(self)
 
-    @property
+    @cached_property
     def height(self) -> int:
         """Rows of pixels."""
-        return self.size if isinstance(self.size, int) else self.size[0]
+        return int(self.size if isinstance(self.size, int) else self.size[0])
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Columns of pixels."""
-        return self.size if isinstance(self.size, int) else self.size[1]
+        return int(self.size if isinstance(self.size, int) else self.size[1])
 
-    @property
+    @cached_property
     def side(self) -> int:
         """The shorter side in pixels, of which `line_width` and `margin` are shares."""
         return min(self.height, self.width)
@@ -154,18 +156,18 @@ class Canvas:
         """Whether height and width differ; `size` is then (height, width), else a whole number."""
         return self.height != self.width
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The channels, always as a tuple."""
         return (self.channels,) if isinstance(self.channels, str) else tuple(self.channels)
 
-    @property
+    @cached_property
     def line_share(self) -> float:
         """Width of the line that is drawn, as a share of the side: the one given, or more if `min_line_px` asks."""
         given = self.line_width if self.line_width_px is None else self.line_width_px / self.side
         return max(given, self.min_line_px / self.side)
 
-    @property
+    @cached_property
     def margin_share(self) -> float:
         """The margin that is used: `margin`, or half the width of the line."""
         return self.line_share / 2 if self.margin is None else self.margin
@@ -204,10 +206,19 @@ def canvas_of(size: int | tuple[int, int] | Canvas, geometry: Mapping[str, Any])
     """
     given = {name: value for name, value in geometry.items() if value is not None}
     if not isinstance(size, Canvas):
-        return Canvas(size, **given)
+        try:
+            return _made(size, **given) if type(size) is int else Canvas(size, **given)
+        except TypeError:  # a list, say, which cannot be remembered
+            return Canvas(size, **given)
     if given:
         raise ParameterError(f"{', '.join(given)} cannot be given beside a Canvas, which holds them itself")
     return size
+
+
+@lru_cache(maxsize=256, typed=True)
+def _made(size: int, **geometry: Any) -> Canvas:
+    """A canvas, remembered: for one small drawing a call, checking its values again would take a while."""
+    return Canvas(size, **geometry)
 
 
 def placements(drawings: SketchSet, canvas: Canvas) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -270,6 +281,8 @@ def _channels(channels: Any) -> str | tuple[str, ...]:
 
 
 def _finite(name: str, value: Any) -> float:
+    if type(value) is float and math.isfinite(value):  # the usual case, and the faster test
+        return value
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ParameterError(f"{name} must be a finite number, not {value!r}")
     return float(value)

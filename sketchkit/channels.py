@@ -36,7 +36,8 @@ def fold_phases(images: Images) -> Images:
     """Images (sketches, 2 * height, 2 * width) as (sketches, 4, height, width): plane `2 * i + j` is `[i::2, j::2]`."""
     count, height, width = images.shape
     parted = images.reshape(count, height // 2, 2, width // 2, 2)
-    return parted.transpose(0, 2, 4, 1, 3).reshape(count, 4, height // 2, width // 2)
+    folded: Images = parted.transpose(0, 2, 4, 1, 3).reshape(count, 4, height // 2, width // 2)
+    return folded
 
 
 class SegmentPainter:
@@ -111,14 +112,16 @@ class SegmentPainter:
         squared = (step * step).sum(axis=1)
         center = np.stack([column, row], axis=1) + 0.5
         along = ((center - from_) * step).sum(axis=1)
-        share = np.divide(along, squared, out=np.zeros_like(along), where=squared > 0)
+        share = np.zeros(len(along))
+        np.divide(along, squared, out=share, where=squared > 0)
         return share.clip(0, 1)
 
     def _level(self, name: str, start: Any, end: Any, share: NDArray[np.float64]) -> Images:
         values = self._values[name]
         if name == "part":
             nearer = np.where(share < 0.5, start, end)
-            return (values[nearer] + 1).astype(np.uint8)
+            labels: Images = (values[nearer] + 1).astype(np.uint8)
+            return labels
         return _rounded(1 + 254 * (values[start] + share * (values[end] - values[start])))
 
 

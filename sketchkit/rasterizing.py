@@ -190,14 +190,13 @@ def _fill(drawings: SketchSet, images: Mapping[Canvas, Images], backend: Backend
     asked = {canvas: array for canvas, array in images.items() if canvas not in plain}
     _render(ready, {**asked, **inks}, backend, threads)
     for canvas in plain:
-        ink = inks.get(plain[canvas])
-        if needs_segments(canvas) and ink is not None:
+        if needs_segments(canvas):
             painter = SegmentPainter(ready, canvas, backend.enlargement(canvas))
-            _in_threads(partial(painter.paint, ink, images[canvas]), count, threads)
+            _in_threads(partial(painter.paint, inks[plain[canvas]], images[canvas]), count, threads)
         plane = 0
         for name in canvas.names:
             if name == "ink":
-                images[canvas][:, plane] = ink
+                images[canvas][:, plane] = inks[plain[canvas]]
             elif name == "phases":
                 large = canvas.enlarged(2)
                 drawn = np.empty(large.shape_of(count), np.uint8)

@@ -37,7 +37,7 @@ _ZERO, _HALF, _ONE, _TWO = np.float32(0.0), np.float32(0.5), np.float32(1.0), np
 # While an image is drawn, a pixel is 16 bits: its value, then x and y of the direction in which it is free, 4 bits
 # each, -7 to 7 and offset by 8.
 _STEPS = np.float32(7.0)
-_TO_COSINE = np.float32(1.0 / 49.0)
+_TO_COSINE = np.float32(1.0 / 7.0)
 _OFFSET = np.float32(8.0)
 _ROUND = np.float32(8.5)
 _FOUR, _EIGHT, _LOW4, _LOW8 = np.int32(4), np.int32(8), np.int32(15), np.int32(255)
@@ -171,20 +171,52 @@ def _capsule(state: Any, ax: float, ay: float, ux: float, uy: float, length: flo
         while column < last:
             base = np.uint32(column)
             fx = np.float32(column + 0.5 - ax)
+            touched = np.uint16(0)
+            # Signed indices would be tested for wrapping around, and the loops would not vectorize.
             for lane in range(np.uint32(LANES)):
-                x = fx + np.float32(lane)
-                nearest = min(max(x * along_x + fy_along, _ZERO), end)
-                away_x, away_y = x - nearest * along_x, fy - nearest * along_y
-                away = np.sqrt(away_x * away_x + away_y * away_y)
-                depth = edge - away
-                beyond = min(abs(depth), outer)
-                sloped = min(outer - beyond, ramp)
-                tail = density * (sloped * sloped * ramp_share + max(inner - beyond, _ZERO))
-                free = ink - tail if depth < _ZERO else tail
-                # Signed indices would be tested for wrapping around, and the loop would not vectorize.
-                pixel = base + np.uint32(lane)
-                line[pixel] = _joined(line[pixel], free, away_x, away_y, away, ink, per_ink)
+                touched |= line[base + np.uint32(lane)]
+            if touched == 0:  # the shorter way, for most
+                for lane in range(np.uint32(LANES)):
+                    x = fx + np.float32(lane)
+                    away_x, away_y, away = _from_line(x, fy, x * along_x + fy_along, along_x, along_y, end)
+                    free = _left_free(edge - away, outer, inner, ramp, ramp_share, density, ink)
+                    line[base + np.uint32(lane)] = _pixel(ink - free, _direction(away_x, away_y, away))
+            else:
+                for lane in range(np.uint32(LANES)):
+                    x = fx + np.float32(lane)
+                    away_x, away_y, away = _from_line(x, fy, x * along_x + fy_along, along_x, along_y, end)
+                    free = _left_free(edge - away, outer, inner, ramp, ramp_share, density, ink)
+                    pixel = base + np.uint32(lane)
+                    line[pixel] = _joined(line[pixel], free, away_x, away_y, away, ink, per_ink)
             column += LANES
+
+
+@njit(inline="always", error_model="numpy")
+def _from_line(x: Any, y: Any, along: Any, along_x: Any, along_y: Any, end: Any) -> Any:
+    """The way to a pixel's center from the nearest point of a segment: x, y and length."""
+    nearest = min(max(along, _ZERO), end)
+    away_x, away_y = x - nearest * along_x, y - nearest * along_y
+    return away_x, away_y, np.sqrt(away_x * away_x + away_y * away_y)
+
+
+@njit(inline="always", error_model="numpy")
+def _left_free(depth: Any, outer: Any, inner: Any, ramp: Any, ramp_share: Any, density: Any, ink: Any) -> Any:
+    """What a capsule leaves free of a pixel, in ink, whose center is so deep within its edge."""
+    beyond = min(abs(depth), outer)
+    sloped = min(outer - beyond, ramp)
+    tail = density * (sloped * sloped * ramp_share + max(inner - beyond, _ZERO))
+    return ink - tail if depth < _ZERO else tail
+
+
+@njit(inline="always", error_model="numpy")
+def _direction(away_x: Any, away_y: Any, away: Any) -> Any:
+    to_steps = _STEPS / max(away, _LEAST_AWAY)
+    return (np.int32(away_x * to_steps + _ROUND) << _FOUR) | np.int32(away_y * to_steps + _ROUND)
+
+
+@njit(inline="always", error_model="numpy")
+def _pixel(value: Any, direction: Any) -> Any:
+    return np.uint16((np.int32(value + _HALF) << _EIGHT) | direction)
 
 
 @njit(inline="always", error_model="numpy")
@@ -192,19 +224,15 @@ def _joined(old: Any, free: Any, away_x: Any, away_y: Any, away: Any, ink: Any, 
     """The pixel once a capsule is drawn that leaves `free` of its ink, in the direction `away`."""
     code = np.int32(old)
     was = ink - np.float32(code >> _EIGHT)
-    to_unit = _STEPS / max(away, _LEAST_AWAY)
-    new_x, new_y = away_x * to_unit, away_y * to_unit
     old_x, old_y = np.float32((code >> _FOUR) & _LOW4) - _OFFSET, np.float32(code & _LOW4) - _OFFSET
-    cosine = (new_x * old_x + new_y * old_y) * _TO_COSINE
+    cosine = (away_x * old_x + away_y * old_y) * (_TO_COSINE / max(away, _LEAST_AWAY))
     across = free * was * per_ink
     limit = min(free, was) if cosine > _ZERO else max(free + was - ink, _ZERO)
     weight = cosine * (_TWO - cosine) if cosine > _ZERO else min(-cosine, _ONE)
     both = across + weight * (limit - across)
-    value = np.int32(ink - both + _HALF)
-    direction = (np.int32(new_x + _ROUND) << _FOUR) | np.int32(new_y + _ROUND)
     # What stays free lies where the darker of the two leaves it.
-    direction = direction if free <= was else code & _LOW8
-    return np.uint16((value << _EIGHT) | direction)
+    direction = _direction(away_x, away_y, away) if free <= was else code & _LOW8
+    return _pixel(ink - both, direction)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -233,4 +261,5 @@ def disk_share(x: float, y: float, radius: float) -> float:
     beyond = min(abs(depth), (wide + narrow) / 2.0)
     sloped = min((wide + narrow) / 2.0 - beyond, narrow)
     tail = (sloped * sloped * 0.5 / narrow + max((wide - narrow) / 2.0 - beyond, 0.0)) / wide
-    return tail if depth < 0.0 else 1.0 - tail
+    share: float = tail if depth < 0.0 else 1.0 - tail
+    return share

