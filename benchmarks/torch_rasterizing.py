@@ -9,51 +9,69 @@ far more memory, and time for the padding), the least one made a value. Both on 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from contest import Table, contest, markdown
+from stroke_data import argument_parser, default_file, stroke_drawings
 
 from sketchkit import Canvas, SketchSet
 from sketchkit.canvas import placements
 from sketchkit.torch_backend import rasterize_torch
 
-from stroke_data import argument_parser, stroke_drawings
+__all__ = ["tables"]
 
 LINE_WIDTH = 3 / 256
 
+# Sparse should be so many times as fast as dense, drawing 64 sketches at 128 px.
+_TARGET = 5
+
 
 def main() -> None:
-    """Time both, without and with gradients, and print the ratios."""
+    """Print the table."""
     parser = argument_parser(__doc__, rounds=5)
     parser.add_argument("--size", type=int, default=128, help="side in pixels (default 128)")
     arguments = parser.parse_args()
+    for table in tables(arguments.rounds, arguments.data, arguments.sketches, arguments.size):
+        print(markdown(table))
+
+
+def tables(rounds: int, data: Path | None = None, sketches: int = 64, size: int = 128) -> list[Table]:
+    """Sparse against dense, without and with gradients."""
+    drawings = stroke_drawings(data or default_file(), sketches)
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    drawings = stroke_drawings(arguments.data, arguments.sketches)
-    size, points = arguments.size, torch.from_numpy(drawings.points.copy())
+    try:
+        return [_sparse_against_dense(drawings, size, rounds)]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _sparse_against_dense(drawings: SketchSet, size: int, rounds: int) -> Table:
+    points = torch.from_numpy(drawings.points.copy())
     tracked = points.clone().requires_grad_()
 
     def sparse(places: torch.Tensor) -> torch.Tensor:
         return rasterize_torch(places, drawings.stroke_offsets, drawings.sketch_offsets, size, line_width=LINE_WIDTH)
 
-    difference = (sparse(points) - dense(points, drawings, size)).abs().mean() * 255
+    difference = float((sparse(points) - dense(points, drawings, size)).abs().mean() * 255)
+    if difference > 2:
+        raise SystemExit(f"sparse and dense are {difference:.2f} levels apart")
     contestants: dict[str, Callable[[], object]] = {
         "dense": lambda: dense(points, drawings, size),
         "sparse": lambda: sparse(points),
         "dense, gradients": lambda: dense(tracked, drawings, size).sum().backward(),
         "sparse, gradients": lambda: sparse(tracked).sum().backward(),
     }
-    best = dict.fromkeys(contestants, float("inf"))
-    for turn in range(arguments.rounds):
-        for name in list(contestants)[:: -1 if turn % 2 else 1]:
-            # CPU time, because beside other load a long run is hit more often than a short one.
-            start = time.process_time()
-            contestants[name]()
-            best[name] = min(best[name], time.process_time() - start)
-    print(f"{len(drawings)} sketches at {size} px, best of {arguments.rounds}; {difference:.2f} levels of 255 apart")
-    for name, seconds in best.items():
-        ratio = f"{best[name.replace('sparse', 'dense')] / seconds:6.1f} x dense" if "sparse" in name else ""
-        print(f"{name:20}{len(drawings) / seconds:10,.0f} sketches/s {ratio}")
+    timings = contest(contestants, rounds)
+    rows = []
+    for name, timing in timings.items():
+        ratio = timings[name.replace("sparse", "dense")].cpu / timing.cpu
+        verdict = f"target {_TARGET}: {'met' if ratio >= _TARGET else 'MISSED'}" if "sparse" in name else ""
+        rows.append([name, f"{len(drawings) / timing.cpu:,.0f}", f"{ratio:.1f}", verdict])
+    note = f"{len(drawings)} sketches, best of {rounds}; {difference:.2f} levels of 255 apart; one thread, CPU time."
+    return Table(f"Torch at {size} px", ("", "sketches/s", "x dense", ""), rows, note)
 
 
 def dense(points: torch.Tensor, drawings: SketchSet, size: int) -> torch.Tensor:
