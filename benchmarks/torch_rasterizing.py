@@ -13,12 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from contest import Table, contest, markdown
-from stroke_data import argument_parser, default_file, stroke_drawings
 
 from sketchkit import Canvas, SketchSet
 from sketchkit.canvas import placements
 from sketchkit.torch_backend import rasterize_torch
+
+from contest import Table, contest, markdown
+from stroke_data import argument_parser, default_file, stroke_drawings
 
 __all__ = ["tables"]
 
