@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from naive_images import averaged, naive, naive_bounds, walks
 
 import sketchkit
 from sketchkit import Canvas, MissingDependencyError, ParameterError, Sketch, SketchSet, rasterize, rasterize_pyramid
 from sketchkit.backends import BACKENDS, Backend
-from sketchkit.blocks import as_block
-from sketchkit.canvas import placements
 
 from zoo import ZOO
 
@@ -31,17 +30,6 @@ TOLERANCES = {
 }
 
 
-def walks(count, strokes=10, points=11, seed=0):
-    """Made drawings: strokes that wander smoothly, about as long as people's."""
-    generator = np.random.default_rng(seed)
-    heading = generator.uniform(0, 7, (count, strokes, 1)) + generator.normal(0, 0.4, (count, strokes, points)).cumsum(
-        2
-    )
-    steps = 10 * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    places = generator.uniform(50, 200, (count, strokes, 1, 2)) + steps.cumsum(2)
-    return SketchSet.from_sketches(Sketch.from_strokes(drawing) for drawing in places)
-
-
 @pytest.fixture(scope="module")
 def made():
     return walks(12)
@@ -53,42 +41,6 @@ def drawings(request):
         return request.getfixturevalue("made")
     folder = request.getfixturevalue("shared_data")
     return sketchkit.read(folder / "chairv2" / "ChairV2_Coordinate")[:12]
-
-
-def averaged(images, size):
-    side = images.shape[1] // size
-    return images.reshape(-1, size, side, size, side).mean(axis=(2, 4))
-
-
-def subpixels_of_segments(sketch, canvas, parts=32):
-    """For each segment, which subpixels have their centers within half a line of it: (size * parts, size * parts)."""
-    scale, offset = placements(as_block(sketch), canvas)
-    axis = (np.arange(canvas.size * parts) + 0.5) / parts
-    x, y = np.meshgrid(axis, axis)
-    for stroke in sketch.strokes:
-        pixels = stroke.astype(float) * scale[0] + offset[0]
-        for (ax, ay), (bx, by) in zip(pixels, pixels[1:] if len(pixels) > 1 else pixels, strict=False):
-            dx, dy = bx - ax, by - ay
-            along = ((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-12)
-            nearest = np.clip(along, 0, 1)
-            yield np.hypot(x - ax - nearest * dx, y - ay - nearest * dy) <= canvas.line_share * canvas.size / 2
-
-
-def naive(sketch, canvas):
-    """The share of a pixel's subpixels that any segment covers: what a perfect renderer draws."""
-    covered = np.zeros((canvas.size * 32, canvas.size * 32), bool)
-    for of_segment in subpixels_of_segments(sketch, canvas):
-        covered |= of_segment
-    return averaged(255.0 * covered[None], canvas.size)[0]
-
-
-def naive_bounds(sketch, canvas):
-    """What the segment that covers most of each pixel covers, and the sum over all segments."""
-    darkest, total = np.zeros((2, canvas.size, canvas.size))
-    for of_segment in subpixels_of_segments(sketch, canvas):
-        covered = averaged(255.0 * of_segment[None], canvas.size)[0]
-        darkest, total = np.maximum(darkest, covered), np.minimum(total + covered, 255)
-    return darkest, total
 
 
 # ---- agreement
@@ -274,131 +226,6 @@ def test_min_line_px():
     pyramid = rasterize_pyramid(sketch, (32, 256), min_line_px=0.6)
     np.testing.assert_array_equal(pyramid[32], thick)
     np.testing.assert_array_equal(pyramid[256], rasterize(sketch, 256))
-
-
-# ---- where lines meet
-
-
-def crossing(angle, shift=0.0):
-    way = np.array([np.cos(angle), np.sin(angle)])
-    middle = np.array([10.3 + shift, 9.6])
-    return Sketch.from_strokes([[(2, 9.6), (18, 9.6)], [middle - 7 * way, middle + 7 * way]])
-
-
-@pytest.mark.parametrize("angle", [0.3, 0.8, 1.2, np.pi / 2, 2.5])
-def test_crossing_lines_have_the_ink_of_one_path(angle):
-    canvas = Canvas(20, fit="keep", extent=20, line_width=3 / 20)
-    image, truth = rasterize(crossing(angle), canvas)[0], naive(crossing(angle), canvas)
-    darkest, total = naive_bounds(crossing(angle), canvas)
-    both = total > darkest + 5
-    assert both.any()
-    assert np.abs(image - truth).max() <= 24
-    assert np.abs(image - truth)[both].mean() <= 0.6 * (truth - darkest)[both].mean()
-
-
-@pytest.mark.parametrize("turn", [0.5, 1.0, 1.6, 2.2])
-def test_joins_have_the_ink_of_one_path(turn):
-    start, joint = np.array([2.2, 10.4]), np.array([10.6, 9.8])
-    sketch = Sketch.from_strokes([[start, joint, joint + 8 * np.array([np.cos(turn), np.sin(turn)])]])
-    canvas = Canvas(20, fit="keep", extent=20, line_width=3 / 20)
-    difference = rasterize(sketch, canvas)[0] - naive(sketch, canvas)
-    assert np.abs(difference).max() <= 40
-    assert abs(difference.sum()) <= 0.01 * naive(sketch, canvas).sum()
-
-
-@pytest.mark.parametrize("times", [2, 3, 10])
-@pytest.mark.parametrize("width", [1.6, 2.5, 6])
-def test_a_line_drawn_again_is_no_darker(width, times):
-    once = [(2.2, 3.1), (15.7, 11.2)]
-    canvas = Canvas(20, fit="keep", extent=20, line_width=width / 20)
-    single, again = (rasterize(Sketch.from_strokes([once] * count), canvas)[0].astype(int) for count in (1, times))
-    assert np.abs(again - single).max() <= 3  # directions are kept in 4 bits
-
-
-def test_lines_side_by_side_close_the_gap():
-    canvas = Canvas(20, fit="keep", extent=20, line_width=3 / 20)
-    pair = Sketch.from_strokes([[(3, 6.8), (17, 6.8)], [(3, 9.8), (17, 9.8)]])  # from 5.3 to 8.3, from 8.3 to 11.3
-    column = rasterize(pair, canvas)[0, :, 10]
-    np.testing.assert_allclose(column[5:12], [0.7 * 255, 255, 255, 255, 255, 255, 0.3 * 255], atol=4)
-
-
-@pytest.mark.parametrize("backend", LIBRARIES)
-def test_caps_are_round(backend):
-    """A level and a slanting line, and a dot: their ink is that of a box and of two halves of a disk."""
-    canvas = Canvas(40, fit="keep", extent=40, line_width=8 / 40)
-    for way, length in (((1, 0), 14), ((0.8, 0.6), 14), ((0, 1), 0)):
-        end = np.array([13.3, 12.7]) + length * np.array(way)
-        image = rasterize(Sketch.from_strokes([[(13.3, 12.7), end]]), canvas, backend=backend)[0]
-        assert image.sum() / 255 == pytest.approx(8 * length + np.pi * 16, rel=0.01)
-        reached = np.argwhere(image)[:, ::-1] + 0.5
-        nearest = reached - np.stack([[13.3, 12.7], end])[:, None]
-        along = np.clip((nearest[0] * way).sum(1), 0, length)[:, None] * np.array(way)
-        assert np.hypot(*(nearest[0] - along).T).max() <= 4 + 0.7072
-
-
-# ---- rectangles
-
-
-@pytest.mark.parametrize("backend", LIBRARIES)
-def test_a_tight_rectangle_holds_the_square(backend):
-    """A drawing as high as wide is limited by the shorter side, and lies in the middle of the longer one."""
-    square = Sketch.from_strokes([[(0, 0), (30, 0), (30, 30), (3, 17)], [(0, 30), (11, 12)]])
-    expected = rasterize(square, 48, backend=backend, line_width=0.05)
-    for size, part in (((48, 80), np.s_[:, :, 16:64]), ((80, 48), np.s_[:, 16:64, :])):
-        images = rasterize(square, size, backend=backend, line_width=0.05)
-        assert images.shape == (1, *size)
-        # Places differ in their last bit, and directions are kept in 4 bits.
-        np.testing.assert_allclose(images[part].astype(int), expected, atol=1)
-        images[part] = 0
-        assert images.max() <= 12  # a cap's edge is taken at the segment's angle
-
-
-@pytest.mark.parametrize("backend", LIBRARIES)
-def test_keep_on_a_rectangle_shows_more(made, backend):
-    square = rasterize(made, 64, fit="keep", extent=200, backend=backend)
-    for size in ((64, 100), (90, 64)):
-        images = rasterize(made, size, fit="keep", extent=200, backend=backend)
-        # Cairo's levels change a little with how it cuts off what lies outside.
-        atol = 5 if backend == "cairo" else 0
-        np.testing.assert_allclose(images[:, :64, :64].astype(int), square, atol=atol)
-        assert images[:, 64:].any() or images[:, :, 64:].any()
-
-
-@pytest.mark.parametrize("size", [(40, 100), (100, 40), (3, 50), (50, 3)], ids=str)
-def test_backends_agree_on_rectangles(made, size):
-    large = rasterize(made, tuple(8 * side for side in size), backend="cairo", line_width=0.05).astype(float)
-    truth = large.reshape(len(made), size[0], 8, size[1], 8).mean(axis=(2, 4))
-    for backend, everywhere in (("numba", 0.5), ("cairo", 1.0), ("torch", 1.2)):
-        images = rasterize(made, size, backend=backend, line_width=0.05)
-        assert images.shape == truth.shape
-        assert np.abs(images - truth).mean() <= everywhere, backend
-
-
-def test_transposing_commutes(made):
-    flipped = made.with_points(np.ascontiguousarray(made.points[:, ::-1]))
-    images = rasterize(flipped, (72, 48)).astype(int)
-    np.testing.assert_allclose(images.transpose(0, 2, 1), rasterize(made, (48, 72)), atol=3)
-
-
-def test_pyramid_of_rectangles(made):
-    pyramid = rasterize_pyramid(made, [(32, 48), (64, 96), (128, 192), 64])
-    assert list(pyramid) == [(32, 48), (64, 96), (128, 192), 64]
-    for size in pyramid:
-        np.testing.assert_array_equal(pyramid[size], rasterize(made, size))
-    large = pyramid[128, 192].astype(float)
-    # All come from 256 rows, and are rounded from there.
-    assert np.abs(pyramid[32, 48] - large.reshape(-1, 32, 4, 48, 4).mean(axis=(2, 4))).max() <= 1
-
-
-# ---- lines fixed in pixels
-
-
-@pytest.mark.parametrize("backend", LIBRARIES)
-def test_line_width_px(made, backend):
-    pyramid = rasterize_pyramid(made, (32, 64, (64, 128)), line_width_px=2, backend=backend)
-    for size, images in pyramid.items():
-        side = min(images.shape[1:])
-        np.testing.assert_array_equal(images, rasterize(made, size, line_width=2 / side, backend=backend))
 
 
 # ---- the pyramid
