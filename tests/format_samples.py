@@ -104,6 +104,28 @@ def _svg() -> SketchSet:
     )
 
 
+def _sketchy() -> SketchSet:
+    photos, numbers = ["n02691156_10151", "n02691156_10151", 'n02691156_9966, "big"'], [0, 3, 1]
+    keys = [f"{photo}-{number + 1}" for photo, number in zip(photos, numbers, strict=True)]
+    drawings = [
+        Sketch.from_strokes(strokes, key=key) for strokes, key in zip([_HOUSE, _DOOR, _HOUSE], keys, strict=True)
+    ]
+    return SketchSet.from_sketches(drawings).with_columns(
+        photo=np.array(photos, dtype=object), sketch=np.array(numbers, np.int64)
+    )
+
+
+def _drawing_game() -> SketchSet:
+    strokes = [_HOUSE, [], [*_DOOR, [], [(7, 7)]]]
+    meta = {"gameID": "8f1c", "condition": "closer", "drawDuration": 18.25, "outcome": True, "note": 'a\n"b", c'}
+    return SketchSet.from_sketches(
+        Sketch.from_strokes(
+            drawn, label="knob", key=f"8f1c_{trial}", meta={**meta, "trialNum": trial, "numStrokes": len(drawn)}
+        )
+        for trial, drawn in enumerate(strokes)
+    )
+
+
 SAMPLES = {
     "arrow": Sample("arrow", "drawings.arrow", _columns()),
     "arrow, timed": Sample("arrow", "timed.arrow", _timed()),
@@ -112,11 +134,13 @@ SAMPLES = {
     "polylines-npz": Sample(
         "polylines-npz", "11201.npz", SketchSet.from_sketches([Sketch.from_strokes([*_HOUSE, []])])
     ),
+    "drawing-game": Sample("drawing-game", "chairs.csv", _drawing_game()),
     "qmul": Sample("qmul", "ChairV2_Coordinate.pkl", _qmul()),
     "quickdraw": Sample("quickdraw", "house.ndjson", _simplified()),
     "quickdraw, raw": Sample("quickdraw", "raw.ndjson", _raw()),
     "quickdraw-binary": Sample("quickdraw-binary", "house.bin", _binary()),
     "sketch-rnn": Sample("sketch-rnn", "house.npz", _steps()),
+    "sketchy": Sample("sketchy", "stroke_dataframe.csv", _sketchy()),
     "svg": Sample("svg", "drawn.svg", _svg()[1:2]),
     "svg, folder": Sample("svg", "drawings", _svg()),
 }

@@ -64,12 +64,14 @@ class Format:
 # Name -> the module whose `FORMAT` it is; imported when a file may be of this format.
 _OURS = {
     "arrow": "sketchkit.formats.arrow",
+    "drawing-game": "sketchkit.formats.drawing_game",
     "parquet": "sketchkit.formats.parquet",
     "polylines-npz": "sketchkit.formats.polylines_npz",
     "qmul": "sketchkit.formats.qmul",
     "quickdraw": "sketchkit.formats.quickdraw",
     "quickdraw-binary": "sketchkit.formats.quickdraw_binary",
     "sketch-rnn": "sketchkit.formats.sketchrnn",
+    "sketchy": "sketchkit.formats.sketchy",
     "svg": "sketchkit.formats.svg",
 }
 _registered: dict[str, Format] = {}
