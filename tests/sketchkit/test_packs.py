@@ -89,9 +89,9 @@ def test_sketchy_airplane(shared_data):
     assert (len(set(photos)), len(there), sum(photo in there for photo in photos)) == (85, 19, 123)
     pictures = {path.stem for path in (pack / "raster_sketch").iterdir()}
     assert len(pictures) == 18
-    assert pictures <= set(airplanes.columns["key"])
-    (left, top), (right, bottom) = airplanes.points.min(axis=0).round(), airplanes.points.max(axis=0).round()
-    assert (left, right, top, bottom) == (-14, 646, -70, 475)
+    assert pictures - set(airplanes.columns["key"]) == {"n02691156_10151-8"}, "a picture of a drawing without strokes"
+    corners = [airplanes.points.min(axis=0), airplanes.points.max(axis=0)]
+    assert np.abs(np.array(corners) - [(-14, -70), (646, 475)]).max() <= 0.5
 
     drawings = {}
     with (pack / "stroke_dataframe.csv").open(newline="") as file:
@@ -113,7 +113,7 @@ def test_refgame_chairs(shared_data):
     closer, further = columns["condition"] == "closer", columns["condition"] == "further"
     assert (len(chairs), closer.sum(), further.sum()) == (632, 316, 316)
     assert len(set(columns["gameID"])) == 79
-    assert set(columns["label"]) == set("inlay knob leather sling squat straight waiting woven".split())
+    assert set(columns["label"]) == {*("inlay", "knob", "leather", "sling", "squat", "straight", "waiting", "woven")}
     assert {f"{label}.png" for label in columns["label"]} <= {path.name for path in (pack / "objects").iterdir()}
     assert (round(strokes[closer].mean(), 1), round(strokes[further].mean(), 1)) == (12.0, 8.7)
     seconds = columns["drawDuration"]
@@ -178,7 +178,13 @@ def test_quickdraw_s_quirks(shared_data):
     raw = read_all(sorted((pack / "raw").glob("*.ndjson")))
     simplified = read_all(sorted((pack / "simplified").glob("*.ndjson")))
     assert (raw.points.min().round(), raw.points.max().round()) == (-730, 2755)
-    assert sum(bool(np.any(drawing.points % 1)) for drawing in raw) == 514
+    # The README says 514; a parser of the standard library counts 712 too.
+    assert sum(bool(np.any(drawing.points % 1)) for drawing in raw) == 712
+    records = lines_of(sorted((pack / "raw").glob("*.ndjson")))
+    floats = [
+        any(isinstance(x, float) for stroke in record["drawing"] for x in stroke[0] + stroke[1]) for record in records
+    ]
+    assert sum(floats) == 712
     assert sum(bool(drawing.time[0]) for drawing in raw) == 153
     within = np.ones(len(raw.points) - 1, bool)
     within[raw.stroke_offsets[1:-1] - 1] = False
