@@ -92,8 +92,8 @@ def _game(source: Path, folder: Path, rounds: int) -> Table:
     }
     times = contest(runs, rounds)
     note = (
-        f"{len(ours):,} records, {len(ours.points):,} points of ours{'' if source.exists() else ' (made)'}. Peers take 8 "
-        "chords a curve, ours as many as stay within 0.1 of a unit: the same strokes, begun and ended alike."
+        f"{len(ours):,} records, {len(ours.points):,} points of ours{'' if source.exists() else ' (made)'}. Peers take "
+        "8 chords a curve, ours as many as stay within 0.1 of a unit: the same strokes, begun and ended alike."
     )
     return _table("Drawing game, CSV of SVG paths", times, list(peers), path, len(ours), note)
 

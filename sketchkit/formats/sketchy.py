@@ -85,7 +85,10 @@ def write_chunks(sets: Iterable[SketchSet], stream: BinaryIO) -> None:
         index = np.arange(row, row + len(drawings.points))
         table = pa.table([pa.array(index), *map(pa.array, columns.values())], names=names)
         if len(table):
-            arrow_csv.write_csv(table, stream, arrow_csv.WriteOptions(include_header=False, quoting_style="needed"))
+            texts = chain(columns["photoID"], columns.get("label", ()))
+            # pyarrow's "needed" quotes all text.
+            quoting = "needed" if any("," in text or '"' in text for text in texts) else "none"
+            arrow_csv.write_csv(table, stream, arrow_csv.WriteOptions(include_header=False, quoting_style=quoting))
         first, row = False, row + len(table)
 
 

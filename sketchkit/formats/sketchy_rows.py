@@ -1,4 +1,8 @@
-"""The rows of Sketchy's stroke table, as arrays: by pyarrow where all is well, else line by line."""
+"""The rows of Sketchy's stroke table, as arrays.
+
+Three ways, each for what the one before does not know: a compiled kernel reads rows as upstream writes them, pyarrow
+any that are well-formed CSV, and a loop over the lines tells what is wrong with which.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +121,9 @@ class RowReader:
 
     def rows(self, block: bytes) -> Rows:
         """The rows of a block of whole lines; blank lines are no rows."""
-        rows = self._fast(block)
+        rows = self._plain(block)
+        if rows is None:
+            rows = self._well_formed(block)
         if rows is None:
             rows = self._line_by_line(block)
         if len(rows):
@@ -131,8 +137,30 @@ class RowReader:
             self._text_of.append(text)
         return code
 
-    def _fast(self, block: bytes) -> Rows | None:
-        """The rows of a block in which every line is a good row, or None."""
+    def _plain(self, block: bytes) -> Rows | None:
+        """The rows of a block as upstream writes them, or None."""
+        # Loads numba, which only reading needs.
+        from sketchkit.kernels import rows as kernel
+
+        if "label" in self._texts or not block:
+            return None
+        most = block.count(b"\n") + 1
+        kinds = np.full(self._width, kernel.OTHER)
+        kinds[[self._place[name] for name in ("x", "y", "photoID")]] = kernel.DECIMAL_X, kernel.DECIMAL_Y, kernel.NAME
+        kinds[[self._place[name] for name in _WHOLE]] = kernel.WHOLE + np.arange(len(_WHOLE))
+        points, whole = np.empty((most, 2)), np.empty((len(_WHOLE), most), np.int64)
+        name, spans = np.empty(most, np.int64), np.empty((most, 2), np.int64)
+        count = kernel.parse_rows(np.frombuffer(block, np.uint8), kinds, points, whole.T, name, spans)
+        if count < 0:
+            return None
+        names = [block[start:stop].decode() for start, stop in spans[: name[count - 1] + 1].tolist()]
+        photo = np.array(list(map(self._code, names)), np.int64)[name[:count]]
+        first, self._line = self._line, self._line + count
+        pen, stroke, sketch = whole[:, :count]
+        return Rows(points[:count], pen, stroke, sketch, photo, np.arange(first, self._line), None)
+
+    def _well_formed(self, block: bytes) -> Rows | None:
+        """The rows of a block in which every line is a row of numbers and text, or None."""
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 

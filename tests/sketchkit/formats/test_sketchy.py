@@ -5,14 +5,17 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import sketchkit
 from sketchkit import Sketch, SketchSet
 from sketchkit.errors import DataError
 from sketchkit.formats import registry
+from sketchkit.formats.sketchy_rows import REQUIRED, RowReader
 from sketchkit.reading import SketchkitWarning
 
-from format_samples import SAMPLES, assert_same
+from format_samples import assert_same
 from zoo import FINITE, NOT_FINITE, ZOO
 
 HEADER = ",x,y,pen,strokeID,sketchID,photoID"
@@ -191,37 +194,69 @@ def test_a_bad_row_in_any_block_is_one_record(tmp_path, fault, monkeypatch):
             assert same or fault.endswith("cat"), "only foreign rows may cut a drawing, and they are told"
 
 
-def test_the_two_ways_of_reading_agree_on_every_kind_of_cell():
-    from sketchkit.formats.sketchy_rows import RowReader
+CELLS = [
+    "1",
+    "-0.5",
+    "-0",
+    "+1",
+    " 1",
+    "1 ",
+    "\t1",
+    "1e3",
+    ".5",
+    "5.",
+    ".",
+    "1.2.3",
+    "007",
+    "1_0",
+    "",
+    "-",
+    "--1",
+    "0x1F",
+]
+CELLS += [
+    "inf",
+    "nan",
+    "\uff11",
+    '"1"',
+    "999999999999999",
+    "9999999999999999",
+    "0.100000000000000",
+    "123456789.0123456",
+]
 
-    cells = [
-        "1",
-        "-0.5",
-        "+1",
-        " 1",
-        "1 ",
-        "\t1",
-        "1e3",
-        ".5",
-        "5.",
-        "007",
-        "1_0",
-        "",
-        "-",
-        "0x1F",
-        "inf",
-        "nan",
-        "\uff11",
-    ]
-    for cell in cells:
-        block = f"0,{cell},2,1,0,0,cat\n".encode()
-        reader = RowReader(HEADER.split(","))
-        slow, faults = reader._line_by_line(block), dict(reader.faults)
-        fast = RowReader(HEADER.split(","))._fast(block)
-        assert (fast is None) == bool(faults), cell
-        if fast is not None:
-            np.testing.assert_array_equal(fast.points, slow.points)
-            assert fast.line.tolist() == slow.line.tolist() == [2]
+
+@pytest.mark.parametrize("column", ["x", "strokeID", "sketchID", "photoID", "other"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_three_ways_of_reading_agree_on_every_kind_of_cell(column, cell):
+    row = dict(zip(["other", *REQUIRED], ["0", "1.5", "2", "1", "0", "0", "cat"], strict=True)) | {column: cell}
+    block = ",".join(row.values()).encode() + b"\n"
+    readers = [RowReader(["other", *REQUIRED]) for _ in range(3)]
+    expected = readers[0]._line_by_line(block)
+    fault = readers[0].faults.get(2)
+    plain, formed = readers[1]._plain(block), readers[2]._well_formed(block)
+    assert plain is None or fault is None
+    assert (formed is None) == (fault is not None)
+    for found, reader in zip((plain, formed), readers[1:], strict=True):
+        if found is not None:
+            assert found.points.tobytes() == expected.points.tobytes()
+            assert [reader.text(code) for code in found.photo] == [readers[0].text(code) for code in expected.photo]
+            for name in ("pen", "stroke", "sketch", "line"):
+                assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+
+
+@given(st.lists(st.decimals(-(10**6), 10**6, places=6), min_size=1, max_size=20))
+def test_the_kernel_reads_decimals_as_python_does(numbers):
+    block = "".join(f"0,{number},0,1,{index},0,cat\n" for index, number in enumerate(numbers)).encode()
+    rows = RowReader(["", *REQUIRED])._plain(block)
+    assert rows.points[:, 0].tolist() == [float(str(number)) for number in numbers]
+
+
+def test_tables_as_upstream_writes_them_are_read_by_the_kernel(monkeypatch, tmp_path):
+    drawings = random_drawings(50)
+    sketchkit.write(drawings, tmp_path / "plain.csv", format="sketchy")
+    monkeypatch.delattr(RowReader, "_well_formed")
+    assert_same(sketchkit.read(tmp_path / "plain.csv"), drawings)
 
 
 def test_a_line_or_a_drawing_without_end_is_refused(tmp_path, monkeypatch):
@@ -246,7 +281,7 @@ def test_what_is_written_is_what_a_plain_csv_reader_expects(tmp_path):
 
 
 def test_drawings_are_written_set_by_set_as_at_once(tmp_path):
-    drawings = SAMPLES["sketchy"].sketches
+    drawings = random_drawings(9)
     known = registry.lookup("sketchy")
     once, parts = io.BytesIO(), io.BytesIO()
     known.write(drawings, once)
