@@ -48,7 +48,6 @@ def _strokes(source: Path, folder: Path, rounds: int) -> Table:
         "polars, grouped by numpy": ("polars", _rows_by_polars),
         "duckdb, grouped by numpy": ("duckdb", _rows_by_duckdb),
         "pandas, grouped by numpy": ("pandas", _rows_by_pandas),
-        "pandas, groupby": ("pandas", _rows_by_groupby),
     }
     ours = _flat(sketchkit.read(path))
     here = {name: read for name, (module, read) in peers.items() if importlib.util.find_spec(module)}
@@ -204,16 +203,6 @@ def _rows_by_pandas(path: Path) -> Flat:
     table = pandas.read_csv(path)
     photo = pandas.factorize(table["photoID"])[0]
     return _of_columns(*(table[name].to_numpy() for name in ("x", "y", "pen", "sketchID")), photo)
-
-
-def _rows_by_groupby(path: Path) -> Flat:
-    import pandas
-
-    drawings = []
-    for _, drawing in pandas.read_csv(path).groupby(["photoID", "sketchID"], sort=False):
-        strokes = drawing.groupby("strokeID", sort=False)
-        drawings.append([stroke[["x", "y"]].to_numpy().tolist() for _, stroke in strokes])
-    return _of_lists(drawings)
 
 
 def _paths_of(path: Path) -> list[list[str]]:

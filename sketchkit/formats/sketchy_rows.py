@@ -161,13 +161,13 @@ class RowReader:
 
     def _well_formed(self, block: bytes) -> Rows | None:
         """The rows of a block in which every line is a row of numbers and text, or None."""
-        import pyarrow as pa
-        from pyarrow import csv as arrow_csv
-
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         # pyarrow would carry a quote that is left open over the end of its line.
         if not block or block.count(b'"') % 2:
             return None
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
         kinds = dict.fromkeys(_NUMBERS, pa.float64()) | dict.fromkeys(
             self._texts, pa.dictionary(pa.int32(), pa.string())
         )

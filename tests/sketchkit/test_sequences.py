@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from sketchkit import DataError, ParameterError, sequences
 
@@ -96,3 +97,36 @@ def test_pen_states_are_one_hot_and_count_strokes(sketch):
     assert (rows[:, 2:].sum(axis=1) == 1).all()
     assert rows[:, 3].sum() == sum(len(stroke) > 0 for stroke in sketch.strokes)
     assert rows[:, 4].sum() == 3
+
+
+STEPS = st.integers(-500, 500)
+
+
+@given(st.lists(st.tuples(STEPS, STEPS, st.integers(0, 1)), max_size=40))
+def test_any_stroke3_rows_come_back_with_the_last_pen_lifted(rows):
+    found = sequences.to_stroke3(*sequences.from_stroke3(rows))
+    expected = [list(row) for row in rows]
+    if expected:
+        expected[-1][2] = 1
+    assert found.tolist() == expected
+
+
+@given(whole_drawings, st.integers(0, 9), st.booleans())
+def test_padded_stroke5_comes_back_and_says_what_stroke3_says(sketch, padding, absolute):
+    length = len(sketch.points) + 1 + padding
+    rows = sequences.to_stroke5(sketch.points, sketch.offsets, length, absolute=absolute)
+    assert rows.shape == (length, 5)
+    points, offsets = sequences.from_stroke5(rows, absolute=absolute)
+    from_three = sequences.from_stroke3(sequences.to_stroke3(sketch.points, sketch.offsets))
+    np.testing.assert_array_equal(points, from_three[0])
+    np.testing.assert_array_equal(offsets, from_three[1])
+    again = sequences.to_stroke5(points, offsets, length, absolute=absolute)
+    np.testing.assert_array_equal(again, rows)
+
+
+@given(drawings)
+def test_steps_add_up_within_what_float32_holds(sketch):
+    points, _ = sequences.from_stroke3(sequences.to_stroke3(sketch.points, sketch.offsets))
+    # Each of n steps, at most 2e6 long, is rounded to float32 once (2^-24 of it), and so is the sum.
+    bound = (len(points) + 1) * 2e6 * 2.0**-24
+    assert np.abs(points.astype(float) - sketch.points).max(initial=0) <= bound

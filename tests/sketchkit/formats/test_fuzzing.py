@@ -266,9 +266,10 @@ BOMBS = {
     "drawing-game, endless": ("drawing-game", b'svg\n"', b"1" * 10**6, 400, 192),
     "drawing-game, many": ("drawing-game", b"a,svg\n", b'"%s",[]\n' % (b"x" * 60_000), 120, 48),
 }
-# It has read a small file of the format before it is limited: so no import counts.
+# It has read a small file of the format before it is limited: no import counts.
 READER = """
     import resource, sys, warnings
+    import numba, pyarrow.csv
     import sketchkit
     small, path, named, more = sys.argv[1:]
     warnings.simplefilter("ignore")
