@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -92,6 +92,12 @@ def _steps() -> SketchSet:
     house = [[(0, 255), (128, 0), (255, 255)], [(-300, 255), (255, 255)]]
     drawings = SketchSet.from_sketches(Sketch.from_strokes(strokes) for strokes in [house, house[:1], [], house, house])
     return drawings.with_columns(split=np.array(["train", "train", "train", "valid", "test"], dtype=object))
+def _spg() -> SketchSet:
+    drawings = SketchSet.from_sketches(
+        Sketch.from_strokes(strokes, key=key, meta={"i": index})
+        for index, (strokes, key) in enumerate([(_HOUSE, "6577010312740864"), (_DOOR, "2"), (_HOUSE, "3")])
+    parts = np.array([0, 1, 1, 0, 2, 1, 1, 3, -1, 0, 0, 0, 12], np.int32)
+    return replace(drawings, point_columns={"part": parts})
 
 
 def _svg() -> SketchSet:
@@ -141,6 +147,7 @@ SAMPLES = {
     "quickdraw-binary": Sample("quickdraw-binary", "house.bin", _binary()),
     "sketch-rnn": Sample("sketch-rnn", "house.npz", _steps()),
     "sketchy": Sample("sketchy", "stroke_dataframe.csv", _sketchy()),
+    "spg": Sample("spg", "house_raw.ndjson", _spg()),
     "svg": Sample("svg", "drawn.svg", _svg()[1:2]),
     "svg, folder": Sample("svg", "drawings", _svg()),
 }

@@ -72,6 +72,7 @@ _OURS = {
     "quickdraw-binary": "sketchkit.formats.quickdraw_binary",
     "sketch-rnn": "sketchkit.formats.sketchrnn",
     "sketchy": "sketchkit.formats.sketchy",
+    "spg": "sketchkit.formats.spg",
     "svg": "sketchkit.formats.svg",
 }
 _registered: dict[str, Format] = {}

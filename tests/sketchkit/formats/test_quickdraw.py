@@ -183,5 +183,5 @@ def test_a_real_raw_file_survives_a_round_trip(shared_data, tmp_path):
 
 
 def test_part_labels_are_not_taken_for_times(shared_data):
-    with pytest.raises(DataError, match="this is not Quick, Draw!'s raw format, whose third list holds times"):
-        sketchkit.read(shared_data / "quickdraw" / "spg" / "duck_raw.ndjson")
+    with pytest.raises(DataError, match="this is not Quick, Draw!'s raw format, whose third list holds times; format="):
+        sketchkit.read(shared_data / "quickdraw" / "spg" / "duck_raw.ndjson", format="quickdraw")
