@@ -121,7 +121,11 @@ def _pieces(stream: BinaryIO) -> Iterator[_Piece]:
         rest = start
     while True:
         # Twice as much each time that no line ends.
-        read = stream.read(min(max(_PIECE, len(rest)), _LONGEST_LINE + 1))
+        size = min(max(_PIECE, len(rest)), _LONGEST_LINE + 1)
+        read = stream.read(size)
+        if len(read) < size:
+            # Most likely the end. What follows otherwise joins this piece.
+            read += stream.read(size)
         cut = read.rfind(_NEWLINE) + 1
         if read and not cut:
             rest += read
