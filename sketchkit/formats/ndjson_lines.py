@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -89,17 +89,17 @@ def _in_chunks(parts: Iterable[Part], chunk: int) -> Iterator[SketchSet]:
 def _parsed_pieces(stream: BinaryIO) -> Iterator[_Parsed]:
     """The pieces in order, parsed ahead by as many threads as there are cores: the kernel runs without the GIL."""
     pieces = _pieces(stream)
-    first, second = next(pieces, None), next(pieces, None)
-    if first is None or second is None:
-        yield from map(_parse, [] if first is None else [first])
+    # The first one here: small files need no threads, and a kernel that has to be compiled is not waited for in one.
+    yield from map(_parse, islice(pieces, 1))
+    if (second := next(pieces, None)) is None:
         return
     workers = _cores()
     with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future[_Parsed]] = deque([pool.submit(_parse, first), pool.submit(_parse, second)])
+        pending: deque[Future[_Parsed]] = deque()
         try:
-            for piece in pieces:
+            for piece in chain([second], pieces):
                 pending.append(pool.submit(_parse, piece))
-                if len(pending) > workers + 1:
+                if len(pending) > workers:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

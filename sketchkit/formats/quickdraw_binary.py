@@ -12,8 +12,9 @@ A file is records and nothing else: no header, no end, no word. What follows a d
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,7 +32,7 @@ __all__ = ["FORMAT"]
 
 _FIELDS = np.dtype([("key", "<u8"), ("countrycode", "S2"), ("recognized", "i1"), ("timestamp", "<u4")])
 _HEADER = np.dtype([*((name, _FIELDS[name]) for name in _FIELDS.names or ()), ("strokes", "<u2")])
-_BLOCK = 1 << 20
+_BLOCK = 1 << 22
 # A drawing has some hundred bytes; two damaged lengths may claim 8 GB, and a packed file deliver them.
 _LARGEST_RECORD = 1 << 26
 _WRITTEN_AT_ONCE = 1 << 16
@@ -93,18 +94,38 @@ def write(sketches: SketchSet, stream: BinaryIO) -> None:
         DataError: a coordinate is no whole number from 0 to 255, a key none that uint64 holds, a column is of other
             values, or a stroke or a drawing has more than 65,535 parts.
     """
-    _check_points(require_finite(sketches))
-    for name, offsets in (("points in a stroke", sketches.stroke_offsets), ("strokes", sketches.sketch_offsets)):
-        counts = np.diff(offsets)
-        if len(counts) and counts.max() > 0xFFFF:
-            raise DataError(f"there are {counts.max()} {name}; this format holds at most 65535")
-    headers = _headers(sketches)
-    for first in range(0, len(sketches), _WRITTEN_AT_ONCE):
-        part = slice(first, first + _WRITTEN_AT_ONCE)
-        stream.write(_records(sketches[part], headers[part]).tobytes())
+    write_chunks([sketches], stream)
 
 
-FORMAT = Format("quickdraw-binary", (".bin",), sniff, scan, write, columns=frozenset(_FIELDS.names or ()))
+def write_chunks(sets: Iterable[SketchSet], stream: BinaryIO) -> None:
+    """Write sets one after the other, as `write` does; errors count the drawings from the first set on.
+
+    Raises:
+        DataError: as `write`.
+    """
+    before = 0
+    for sketches in sets:
+        _check_points(require_finite(sketches), before)
+        for name, offsets in (("points in a stroke", sketches.stroke_offsets), ("strokes", sketches.sketch_offsets)):
+            counts = np.diff(offsets)
+            if len(counts) and counts.max() > 0xFFFF:
+                raise DataError(f"there are {counts.max()} {name}; this format holds at most 65535")
+        headers = _headers(sketches, before)
+        for first in range(0, len(sketches), _WRITTEN_AT_ONCE):
+            part = slice(first, first + _WRITTEN_AT_ONCE)
+            stream.write(_records(sketches[part], headers[part]).tobytes())
+        before += len(sketches)
+
+
+FORMAT = Format(
+    "quickdraw-binary",
+    (".bin",),
+    sniff,
+    scan,
+    write,
+    write_chunks=write_chunks,
+    columns=frozenset(_FIELDS.names or ()),
+)
 
 
 def _parsed(
@@ -115,18 +136,18 @@ def _parsed(
     records, strokes, count = counts
     starts, points = np.empty(records, np.int64), np.empty((count, 2), np.float32)
     sketch_offsets, stroke_offsets = np.empty(records + 1, np.int64), np.empty(strokes + 1, np.int64)
-    fill_records(data, starts, sketch_offsets, stroke_offsets, points)
-    fields = data[starts[:, None] + np.arange(_FIELDS.itemsize)].view(_FIELDS)[:, 0]
-    letters = data[starts[:, None] + np.arange(8, 10)]
-    flags = fields["recognized"]
-    good = (letters < 128).all(axis=1) & ((flags == 0) | (flags == 1))
+    rows = np.empty((records, _FIELDS.itemsize), np.uint8)
+    fill_records(data, starts, rows, sketch_offsets, stroke_offsets, points)
+    fields = rows.view(_FIELDS)[:, 0]
+    first, second, flags = rows[:, 8].astype(np.int64), rows[:, 9].astype(np.int64), fields["recognized"]
+    good = (first < 128) & (second < 128) & ((flags == 0) | (flags == 1))
     for index in np.flatnonzero(~good).tolist():
-        fact = f"has the country {bytes(letters[index])!r} and the flag 'recognized' {flags[index]}"
+        fact = f"has the country {bytes(rows[index, 8:10])!r} and the flag 'recognized' {flags[index]}"
         where = f"record {place[0] + index} (byte {place[1] + int(starts[index])})"
         problems.add(DataError(f"{fact}; they must be ASCII, and 0 or 1"), where)
     columns = {
         "key": fields["key"].astype(np.uint64),
-        "countrycode": np.char.decode(np.where(good, fields["countrycode"], b""), "ascii").astype(object),
+        "countrycode": _countries()[np.where(good, 128 * first + second, 0)],
         "recognized": flags == 1,
         "timestamp": fields["timestamp"].astype(np.uint32),
     }
@@ -134,7 +155,15 @@ def _parsed(
     return drawings if good.all() else drawings[good]
 
 
-def _check_points(sketches: SketchSet) -> None:
+@cache
+def _countries() -> NDArray[Any]:
+    """What two ASCII characters a, b are, at 128 a + b; zeros at the end are none."""
+    pairs = np.empty(128 * 128, object)
+    pairs[:] = [(chr(a) + chr(b)).rstrip("\0") for a in range(128) for b in range(128)]
+    return pairs
+
+
+def _check_points(sketches: SketchSet, before: int) -> None:
     points = sketches.points
     good = ((points >= 0) & (points <= 255) & (np.rint(points) == points)).all(axis=1)
     if good.all():
@@ -143,12 +172,12 @@ def _check_points(sketches: SketchSet) -> None:
     sketch = int(np.searchsorted(sketches.stroke_offsets[sketches.sketch_offsets], point, side="right")) - 1
     x, y = points[point].tolist()
     raise DataError(
-        f"sketch {sketch} has the point ({x}, {y}); this format holds whole numbers from 0 to 255. "
+        f"sketch {before + sketch} has the point ({x}, {y}); this format holds whole numbers from 0 to 255. "
         "fit(drawings, 255), then drawings.with_points(np.rint(drawings.points)) makes them so"
     )
 
 
-def _headers(sketches: SketchSet) -> NDArray[Any]:
+def _headers(sketches: SketchSet, before: int) -> NDArray[Any]:
     headers = np.zeros(len(sketches), _HEADER)
     headers["strokes"] = np.diff(sketches.sketch_offsets)
     if "key" not in sketches.columns and len(sketches):
@@ -161,15 +190,21 @@ def _headers(sketches: SketchSet) -> NDArray[Any]:
     }
     headers["countrycode"] = b"ZZ"
     for name in makers.keys() & sketches.columns.keys():
+        values = sketches.columns[name]
+        if values.dtype == _EXACT.get(name):
+            headers[name] = values
+            continue
         index, value = 0, None
         try:
-            for index, value in enumerate(sketches.columns[name].tolist()):
+            for index, value in enumerate(values.tolist()):
                 headers[name][index] = makers[name](value)
         except (ValueError, TypeError, OverflowError):
-            raise DataError(f"sketch {index} has {value!r} as {name!r}; it must be {_WANTED[name]}") from None
+            raise DataError(f"sketch {before + index} has {value!r} as {name!r}; it must be {_WANTED[name]}") from None
     return headers
 
 
+# Columns of these types need no look at each value.
+_EXACT = {"key": np.dtype(np.uint64), "recognized": np.dtype(bool), "timestamp": np.dtype(np.uint32)}
 _WANTED = {
     "key": "a whole number from 0 to 2^64 - 1",
     "countrycode": "two letters",

@@ -1,7 +1,7 @@
 """Quick, Draw!'s binary records: how many are whole, and what they hold.
 
-Serial, hence `cache=True`. A record is 15 bytes that are not looked at here, uint16 strokes, and for each stroke
-uint16 points, uint8 x of each, uint8 y of each; all little-endian.
+Serial, hence `cache=True`. A record is uint64 key, two bytes of country, a flag, uint32 timestamp, uint16 strokes, and
+for each stroke uint16 points, uint8 x of each, uint8 y of each; all little-endian.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["count_records", "fill_records"]
 _HEADER = 15
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def count_records(data: NDArray[np.uint8], most: int) -> tuple[int, int, int, int]:
     """How many records, at most `most`, are whole in (bytes,) data; their strokes, points and bytes."""
     records, strokes, points, used = 0, 0, 0, 0
@@ -37,19 +37,25 @@ def count_records(data: NDArray[np.uint8], most: int) -> tuple[int, int, int, in
     return records, strokes, points, used
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def fill_records(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
+    fields: NDArray[np.uint8],
     sketch_offsets: NDArray[np.int64],
     stroke_offsets: NDArray[np.int64],
     points: NDArray[np.float32],
 ) -> None:
-    """Where each record starts, its strokes and points; the arrays are of the sizes that `count_records` tells."""
+    """Where each record starts, its first 15 bytes as a row of `fields` (records, 15), its strokes and points.
+
+    The arrays are of the sizes that `count_records` tells.
+    """
     at, stroke, point = 0, 0, 0
     sketch_offsets[0], stroke_offsets[0] = 0, 0
     for record in range(len(starts)):
         starts[record] = at
+        for index in range(_HEADER):
+            fields[record, index] = data[at + index]
         at += _HEADER
         strokes = _uint16(data, at)
         at += 2
@@ -66,6 +72,6 @@ def fill_records(
         sketch_offsets[record + 1] = stroke
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _uint16(data: NDArray[np.uint8], at: int) -> int:
     return int(data[at]) + 256 * int(data[at + 1])
