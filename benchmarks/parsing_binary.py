@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from parsing_ndjson import DRAWINGS, corpus
 
 import sketchkit
 from sketchkit import SketchSet
 
 from contest import Table, contest, markdown
-from parsing_ndjson import DRAWINGS, corpus
 
 __all__ = ["tables"]
 

@@ -2,9 +2,8 @@
 
     python benchmarks/parsing_ndjson.py [--rounds 7]
 
-Every contestant gives the same x and y, and offsets of strokes and drawings; ours makes all the columns too (label, key,
-countrycode, timestamp, recognized), which most of the others leave out. "with columns" are those that keep the
-columns as well. The file is read each time, from the page cache.
+Every contestant gives the same x and y, and offsets of strokes and drawings. Ours makes all the columns too (label,
+key, countrycode, timestamp, recognized); of the others only those called "with columns" keep them. The file is read each time, from the page cache.
 """
 
 from __future__ import annotations
@@ -123,7 +122,7 @@ def ours(path: Path) -> SketchSet:
 
 def _alone(path: Path) -> Callable[[], SketchSet]:
     def run() -> SketchSet:
-        with mock.patch("sketchkit.formats.ndjson_lines._cores", lambda: 1):
+        with mock.patch("sketchkit.formats.ndjson_lines._cores", return_value=1):
             return ours(path)
 
     return run

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
+from queue import SimpleQueue
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -88,17 +89,28 @@ def _in_chunks(parts: Iterable[Part], chunk: int) -> Iterator[SketchSet]:
 
 def _parsed_pieces(stream: BinaryIO) -> Iterator[_Parsed]:
     """The pieces in order, parsed ahead by as many threads as there are cores: the kernel runs without the GIL."""
-    pieces = _pieces(stream)
+    pieces, workers = _pieces(stream), _cores()
+    workspace = _Workspace()
     # The first one here: small files need no threads, and a kernel that has to be compiled is not waited for in one.
-    yield from map(_parse, islice(pieces, 1))
+    yield from (_parse(piece, workspace) for piece in islice(pieces, 1 if workers > 1 else None))
     if (second := next(pieces, None)) is None:
         return
-    workers = _cores()
+    spaces: SimpleQueue[_Workspace] = SimpleQueue()
+    for space in [workspace, *(_Workspace() for _ in range(workers - 1))]:
+        spaces.put(space)
+
+    def parse(piece: _Piece) -> _Parsed:
+        space = spaces.get()
+        try:
+            return _parse(piece, space)
+        finally:
+            spaces.put(space)
+
     with ThreadPoolExecutor(workers) as pool:
         pending: deque[Future[_Parsed]] = deque()
         try:
             for piece in chain([second], pieces):
-                pending.append(pool.submit(_parse, piece))
+                pending.append(pool.submit(parse, piece))
                 if len(pending) > workers:
                     yield pending.popleft().result()
             while pending:
@@ -155,15 +167,34 @@ def _after_line(stream: BinaryIO, byte: int) -> tuple[int, bytes]:
     return byte, b""
 
 
-def _parse(piece: _Piece) -> _Parsed:
+@dataclass
+class _Workspace:
+    """The large arrays that the kernel fills, kept from piece to piece: fresh memory costs more than the parsing."""
+
+    size: int = field(default=-1, init=False)
+    points: NDArray[np.float32] = field(init=False)
+    third: NDArray[np.float32] = field(init=False)
+    stroke_offsets: NDArray[np.int64] = field(init=False)
+
+    def grow(self, size: int) -> None:
+        """Make room for what so many bytes can ask for at most."""
+        if size > self.size:
+            self.size = size
+            self.points = np.empty(2 * (size // 2 + 2), np.float32)
+            self.third = np.empty(size // 2 + 2, np.float32)
+            self.stroke_offsets = np.empty(size // 7 + 2, np.int64)
+
+
+def _parse(piece: _Piece, workspace: _Workspace) -> _Parsed:
     data, end = piece.data, piece.end
     most_lines = int(np.count_nonzero(data[:end] == 10)) + 1
     most_records = min(most_lines, end // 14 + 1)
     lines, known = np.empty((most_lines, 3), np.int32), np.empty(most_lines, bool)
     names, spans = np.empty((MOST_FIELDS, 2), np.int32), np.empty((most_records, MOST_FIELDS, 2), np.int32)
     kinds, widths = np.empty((most_records + 1, MOST_FIELDS), np.uint8), np.empty(most_records, np.uint8)
-    sketch_offsets, stroke_offsets = np.empty(most_records + 1, np.int64), np.empty(end // 7 + 2, np.int64)
-    points, third = np.empty(2 * (end // 2 + 2), np.float32), np.empty(end // 2 + 2, np.float32)
+    sketch_offsets = np.empty(most_records + 1, np.int64)
+    workspace.grow(end)
+    points, third, stroke_offsets = workspace.points, workspace.third, workspace.stroke_offsets
     count, records, strokes, total, fields, all_lines = parse_lines(
         data, end, lines, known, names, kinds, spans, widths, sketch_offsets, stroke_offsets, points, third
     )

@@ -69,7 +69,8 @@ def parse_record(line: bytes, dialect: Dialect, expected: bool | None) -> Sketch
     record: dict[str, Any] = value
     if "drawing" not in record:
         raise DataError("has no 'drawing'")
-    drawing = _drawing(record.pop("drawing"))
+    strokes = record.pop("drawing")
+    drawing = _drawing(_once(strokes) if dialect is PART and isinstance(strokes, list) else strokes)
     (_check_times if dialect is TIME else _check_parts)(drawing, "word" in record, expected)
     fields = {name: value for name, value in record.items() if isinstance(value, (str, int, float))}
     # A field that is called as a column is that column, unless the column has come from its own field.
@@ -85,6 +86,14 @@ def is_label(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which values are whole numbers that float32 holds exactly, as part labels have to be."""
     whole: NDArray[np.bool_] = (np.rint(values) == values) & (np.abs(values) < _MOST_LABEL)
     return whole
+
+
+def _once(strokes: list[Any]) -> list[Any]:
+    """The strokes without a fourth list that repeats the third, as some of SPG's files have it."""
+    return [
+        stroke[:3] if isinstance(stroke, list) and len(stroke) == 4 and stroke[2] == stroke[3] else stroke
+        for stroke in strokes
+    ]
 
 
 def _check_times(drawing: _Drawing, has_word: bool, expected: bool | None) -> None:

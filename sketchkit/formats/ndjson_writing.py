@@ -34,14 +34,14 @@ def write_lines(sets: Iterable[SketchSet], stream: BinaryIO, dialect: Dialect | 
     Raises:
         DataError: a number is not finite, a column holds what JSON cannot, or only some sets have a third list.
     """
-    count, first = 0, None
+    count, drawn, first = 0, False, None
     for sketches in sets:
         chosen = _dialect_of(sketches) if dialect is None else dialect
         third = chosen.column if chosen.column in sketches.point_columns else None
         if len(sketches.points):
-            if count and first != third:
+            if drawn and first != third:
                 raise DataError(f"sketch {count} and those after it have {third}, those before it {first}")
-            first = third
+            drawn, first = True, third
         require_finite(sketches)
         if third and not np.isfinite(sketches.point_columns[third]).all():
             raise DataError(f"a {third} is not finite; JSON has no such number")

@@ -7,6 +7,7 @@ files are those of SketchGNN, https://github.com/sYeaLumin/SketchGNN, `data/SPG/
     key_id       string      -> column `key`
     label, and any other number, string or boolean -> a column of that name (SPG's files have none)
     drawing      list of strokes: [[x...], [y...], [label...]]; the labels -> the integer point column `part`
+                 (20 strokes of the real files have the labels twice, as a fourth list: it must be equal)
 
 A file is taken for one of these when its first line names `i`, `key_id` and `drawing` and no `word`, as far as its
 first 4,096 bytes show. Raw Quick, Draw! files, which have the same three lists, always name the `word`. A file with

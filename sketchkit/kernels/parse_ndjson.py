@@ -265,15 +265,19 @@ def _number(data: NDArray[np.uint8], at: int) -> tuple[float, int]:
     if mantissa == 0:
         # An integer has no sign at 0.
         return (-0.0 if negative and not whole else 0.0), last
-    if exponent < -22 or exponent > 22:
+    if exponent < -44 or exponent > 22:
         return 0.0, -1
     value = float(mantissa)
+    exact = mantissa < 1 << 53 and exponent >= -22
+    if exponent < -22:
+        value, exponent = value / _POWERS[22], exponent + 22
     value = value / _POWERS[-exponent] if exponent < 0 else value * _POWERS[exponent]
     # Float32 rounds otherwise below its normal numbers, and ends above.
     if value < 1e-36 or value > 1e38:
         return 0.0, -1
-    if mantissa >= 1 << 53:
-        # Rounded twice: off by less than 2 units of float64. That matters only beside the middle of two float32.
+    if not exact:
+        # Rounded up to three times: off by less than 4 units of float64. That matters only beside the middle of two
+        # float32.
         beside = np.float64(value).view(np.int64) & 0x1FFFFFFF
         if abs(beside - 0x10000000) <= 8:
             return 0.0, -1

@@ -99,11 +99,21 @@ def test_what_cannot_be_written_is_told(tmp_path):
 
 def test_the_real_files(shared_data, tmp_path):
     files = sorted((shared_data / "quickdraw" / "spg").glob("*.ndjson"))
+    doubled = []
     for file in files:
         ducks = sketchkit.read(file)
         records = [json.loads(line) for line in file.read_text().splitlines()]
+        doubled += [stroke for record in records for stroke in record["drawing"] if len(stroke) == 4]
         parts = [part for record in records for stroke in record["drawing"] for part in stroke[2]]
         assert (len(ducks), ducks.point_columns["part"].tolist()) == (680, parts)
         sketchkit.write(ducks, tmp_path / "again.ndjson")
         assert_same(sketchkit.read(tmp_path / "again.ndjson"), ducks)
-    assert len(files) == 6
+    assert (len(files), len(doubled)) == (6, 20)
+
+
+def test_labels_that_stand_twice_are_taken_once(tmp_path):
+    twice = {**LABELED, "drawing": [[[1], [2], [3], [3]], [[4], [5], [6]]]}
+    assert read_records(tmp_path, LABELED, twice).point_columns["part"].tolist() == [0, 0, 1, 3, 6]
+    for drawing in ([[[1], [2], [3], [4]]], [[[1], [2], [3], [3], [3]]], [[[1], [2], [3], [3, 3]]]):
+        with pytest.raises(DataError, match=r"record 1 .*stroke 0 is not \[\[x"):
+            read_records(tmp_path, LABELED, {**LABELED, "drawing": drawing})
