@@ -142,7 +142,7 @@ def _pieces(stream: BinaryIO) -> Iterator[_Piece]:
         if read and not cut:
             rest += read
             if len(rest) > _LONGEST_LINE:
-                yield _Piece(np.zeros(0, np.uint8), 0, byte, too_long=True)
+                yield _piece(b"", b"", byte)._replace(too_long=True)
                 byte, rest = _after_line(stream, byte + len(rest))
             continue
         if rest or read:
