@@ -264,22 +264,26 @@ class _Reader:
         """Which of the known records raise no question that the plain parser has to answer."""
         absent = np.zeros(len(parsed.widths), np.uint8)
         has_word = parsed.fields.get("word", absent) != 0
-        plain = np.ones(len(parsed.widths), bool)
+        plain: NDArray[np.bool_] = np.ones(len(parsed.widths), bool)
         for name in COLUMN_OF.values():
             plain &= parsed.fields.get(name, absent) == 0
         if self.dialect is TIME:
-            return plain & ((parsed.widths == 2) | has_word)
-        wrong = np.flatnonzero(~is_label(parsed.third)) if len(parsed.third) else np.zeros(0, np.int64)
+            plain &= (parsed.widths == 2) | has_word
+            return plain
         block = parsed.records.sketches
         ends = block.stroke_offsets[block.sketch_offsets[1:]]
-        wrong_records = np.searchsorted(ends, wrong, side="right")
-        labels = np.ones(len(plain), bool)
-        labels[wrong_records] = False
-        return plain & labels & ~has_word
+        # Where a stroke has no third list, its place was not filled and may hold anything.
+        with np.errstate(invalid="ignore"):
+            wrong = np.flatnonzero(~is_label(parsed.third))
+        plain[np.searchsorted(ends, wrong, side="right")] = False
+        plain &= ~has_word
+        return plain
 
     def _run(self, parsed: _Parsed, start: int, stop: int) -> Part:
         sketches, texts = parsed.records
-        if (parsed.widths[start:stop] == 3).any():
+        drawn = sketches.stroke_offsets[sketches.sketch_offsets[[start, stop]]]
+        # Where there are points, all of them have a third value or none has; else it is only a matter of names.
+        if self.expected if drawn[1] > drawn[0] else (parsed.widths[start:stop] == 3).any():
             column = {self.dialect.column: self._third(parsed)}
             sketches = SketchSet(
                 sketches.points, sketches.stroke_offsets, sketches.sketch_offsets, sketches.columns, column
@@ -290,7 +294,7 @@ class _Reader:
     def _third(self, parsed: _Parsed) -> NDArray[Any]:
         if self.dialect is TIME:
             return parsed.third
-        # The values of other records than these are not looked at: they may be none of that type.
+        # As above.
         with np.errstate(invalid="ignore"):
             return parsed.third.astype(self.dialect.dtype)
 

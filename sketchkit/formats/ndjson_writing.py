@@ -149,4 +149,5 @@ def _as_written(values: NDArray[Any]) -> NDArray[Any]:
 def _is_whole(values: NDArray[Any]) -> NDArray[np.bool_]:
     # An integer has no sign at 0.
     whole: NDArray[np.bool_] = (np.rint(values) == values) & (np.abs(values) < _WHOLE_BELOW)
-    return whole & ~((values == 0) & np.signbit(values))
+    whole &= ~((values == 0) & np.signbit(values))
+    return whole

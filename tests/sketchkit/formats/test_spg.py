@@ -51,7 +51,7 @@ def test_a_file_is_told_by_its_names(tmp_path, record, expected):
 
 def test_what_may_be_either_is_refused_until_one_is_named(tmp_path):
     either = {"key_id": "7", "drawing": LABELED["drawing"]}
-    with pytest.raises(DataError, match="no 'word': .*; format=\"spg\" reads the third list as part labels"):
+    with pytest.raises(DataError, match=r"no 'word': .*; format=.spg. reads the third list as part labels"):
         read_records(tmp_path, either)
     assert read_records(tmp_path, either, format="spg").point_columns["part"].tolist() == [0, 0, 1]
 
