@@ -108,21 +108,21 @@ def lines(draw, numbers=spelled):
 
 
 @given(st.lists(lines(), max_size=9), st.sampled_from([TIME, PART]))
-def test_any_lines_give_the_same_as_the_plain_parser(folder, texts, dialect):
+def test_any_lines_give_the_same_as_the_plain_twin(folder, texts, dialect):
     path = folder / "any.ndjson"
     path.write_text("\n".join(texts), newline="")
     assert_both_ways_agree(path, dialect)
 
 
 @given(st.lists(lines(st.integers(-999, 99999).map(str)), max_size=9), st.sampled_from([TIME, PART]))
-def test_lines_of_plain_numbers_give_the_same_as_the_plain_parser(folder, texts, dialect):
+def test_lines_of_plain_numbers_give_the_same_as_the_plain_twin(folder, texts, dialect):
     path = folder / "plain.ndjson"
     path.write_text("\n".join(texts), newline="")
     assert_both_ways_agree(path, dialect)
 
 
 @given(st.lists(lines(st.integers(0, 9).map(str)), min_size=1, max_size=4), st.data())
-def test_flipped_bytes_give_the_same_as_the_plain_parser(folder, texts, data):
+def test_flipped_bytes_give_the_same_as_the_plain_twin(folder, texts, data):
     damaged = bytearray("\n".join(texts).encode())
     for _ in range(data.draw(st.integers(0, 3))):
         if damaged:
