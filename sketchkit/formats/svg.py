@@ -14,8 +14,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
@@ -26,20 +24,17 @@ from sketchkit import atomic
 from sketchkit.blocks import as_block, require_finite
 from sketchkit.errors import DataError, MissingDataError, OutputError, ParameterError
 from sketchkit.formats.registry import Format
-from sketchkit.formats.source import DAMAGED_GZIP, Problems, Source, bare_suffix, in_chunks
-from sketchkit.formats.svg_paths import flatten, join
-from sketchkit.formats.svg_tree import parse_svg, shapes_drawn
+from sketchkit.formats.source import bare_suffix
+from sketchkit.formats.svg_documents import TOLERANCE, sketch_of
+from sketchkit.formats.svg_files import SUFFIXES, document_of, files_beneath, scan
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["FORMAT", "read_svg", "sketch_to_svg"]
 
-_SUFFIXES = (".svg", ".svgz")
-_TOLERANCE = 0.1
-
 
 def read_svg(
-    source: str | bytes | os.PathLike[str], *, tolerance: float = _TOLERANCE, group: str | None = None
+    source: str | bytes | os.PathLike[str], *, tolerance: float = TOLERANCE, group: str | None = None
 ) -> Sketch:
     """Read a drawing from an SVG file (also packed by gzip), or from SVG text.
 
@@ -63,10 +58,10 @@ def read_svg(
     if not (tolerance > 0 and math.isfinite(tolerance)):
         raise ParameterError(f"tolerance must be a positive number of user units, not {tolerance}")
     if isinstance(source, bytes) or (isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<")):
-        return _sketch(source.lstrip("\ufeff \t\r\n") if isinstance(source, str) else source, tolerance, group)
+        return sketch_of(source.lstrip("\ufeff \t\r\n") if isinstance(source, str) else source, tolerance, group)
     path = Path(source)
     try:
-        return _sketch_of(path, tolerance, group)
+        return sketch_of(document_of(path), tolerance, group)
     except FileNotFoundError:
         raise MissingDataError(f"{path}: there is no such file") from None
     except (DataError, OSError) as error:
@@ -116,14 +111,9 @@ def sketch_to_svg(sketch: Sketch, *, stroke_width: float | None = None) -> str:
 def sniff(head: bytes, path: Path) -> bool:
     """Whether this is XML with an `svg` element, or a folder with SVG files."""
     if path.is_dir():
-        return any(map(_is_svg, path.rglob("*")))
+        return next(files_beneath(path), None) is not None
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return start.startswith(b"<") and (b"<svg" in start or bare_suffix(path) in _SUFFIXES)
-
-
-def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSet]:
-    """Read the file, or every SVG file beneath the folder, in the order of their paths."""
-    yield from in_chunks(_sketches(source.path, problems), chunk)
+    return start.startswith(b"<") and (b"<svg" in start or bare_suffix(path) in SUFFIXES)
 
 
 def write(sketches: SketchSet, stream: BinaryIO) -> None:
@@ -157,7 +147,7 @@ def write_folder(sketches: SketchSet, folder: Path) -> None:
 
 FORMAT = Format(
     "svg",
-    _SUFFIXES,
+    SUFFIXES,
     sniff,
     scan,
     write,
@@ -168,54 +158,6 @@ FORMAT = Format(
 # Parts that begin with no dot, so that none leads out of the folder.
 _PLAIN_NAME = re.compile(r"[\w-][\w .+()-]*(/[\w-][\w .+()-]*)*")
 _ILLEGAL_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def _sketch(document: bytes | str, tolerance: float, group: str | None) -> Sketch:
-    root = parse_svg(document)
-    # Numbers too great or too small end as inf or NaN, and `flatten` refuses these.
-    with np.errstate(all="ignore"):
-        parts = [curves for curves in shapes_drawn(root, group) if len(curves.counts)]
-        if not parts:
-            raise DataError("draws nothing" if group is None else f"draws nothing in the group {group!r}")
-        points, offsets = flatten(join(parts), tolerance)
-    view_box = root.get("viewBox")
-    meta = {} if view_box is None else {"viewBox": view_box}
-    return Sketch(points, offsets, root.get("data-label"), root.get("data-key"), meta)
-
-
-def _sketch_of(path: Path, tolerance: float, group: str | None) -> Sketch:
-    try:
-        with Source(path).open() as stream:
-            document = stream.read()
-    except DAMAGED_GZIP as error:
-        raise DataError(f"the gzip data are damaged or cut short: {error}") from error
-    return _sketch(document, tolerance, group)
-
-
-def _sketches(path: Path, problems: Problems) -> Iterator[Sketch]:
-    folder = path if path.is_dir() else path.parent
-    files = dict(_files(path)) if path.is_dir() else {_key(path.name): path}
-    for key, file in sorted(files.items()):
-        where = str(file.relative_to(folder)) if path.is_dir() else ""
-        sketch = problems.attempt(where, _sketch_of, file, _TOLERANCE, None)
-        if sketch is not None:
-            of_folder = None if file.parent == folder else file.parent.name
-            yield replace(sketch, label=sketch.label or of_folder, key=sketch.key or key)
-
-
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Key and path of the SVG files beneath a folder; of one that lies there packed too, the plain one comes last."""
-    found = (path for path in folder.rglob("*") if _is_svg(path) and path.is_file())
-    for path in sorted(found, key=lambda path: path.suffix == ".svg"):
-        yield _key(path.relative_to(folder).as_posix()), path
-
-
-def _is_svg(path: Path) -> bool:
-    return bare_suffix(path) in _SUFFIXES
-
-
-def _key(path: str) -> str:
-    return re.sub(r"\.(svg|svgz|svg\.gz)$", "", path, flags=re.IGNORECASE)
 
 
 def _legal(value: object) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sketchkit.errors import DataError
+from sketchkit.kernels.svg_curves import count_shares, fill_cubics
 from sketchkit.ragged import offsets_of
 
 __all__ = ["Curves", "flatten", "join", "length", "numbers", "read_path", "shape_path", "transformed"]
@@ -50,38 +51,30 @@ class Curves:
 def flatten(curves: Curves, tolerance: float) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Points (points, 2) float32 and offsets (strokes + 1,) of polylines that stay within `tolerance` of the curves.
 
-    A chord over a share h of the parameter lies within h^2 / 8 max |B''| of its curve B, so
-    sqrt(max |B''| / (8 tolerance)) equal shares are enough. For a cubic, |B''| is at most
-    6 max(|p0 - 2 p1 + p2|, |p1 - 2 p2 + p3|); for an arc, its longer half axis times the swept angle squared.
+    A cubic becomes as many chords, of equal shares of the parameter, as `kernels.svg_curves.cubic_shares` says; an arc
+    sqrt(r angle^2 / (8 tolerance)), rounded up, where r is its longer half axis.
 
     Raises:
         DataError: a coordinate is not finite or beyond float32, or the points would be more than 4,000,000.
     """
-    p0, p1, p2, p3 = curves.control.T
-    bend = 6 * np.maximum(np.abs(p0 - 2 * p1 + p2), np.abs(p1 - 2 * p2 + p3))
-    bend[(p0 == p1) & (p2 == p3)] = 0
+    control = np.ascontiguousarray(curves.control).view(np.float64)
+    shares = np.empty(len(control))
+    count_shares(control, tolerance, shares)
     for piece, ((_, a, b), _, swept) in curves.arcs.items():
-        bend[piece] = _longer_half_axis(a, b) * swept**2
-    shares = np.maximum(np.ceil(np.sqrt(bend / (8 * tolerance))), 1)
+        shares[piece] = max(np.ceil(np.sqrt(_longer_half_axis(a, b) * swept**2 / (8 * tolerance))), 1)
     if not np.isfinite(shares).all():
         raise DataError(_NOT_FINITE)
     if shares.sum() > _MOST_POINTS:
         raise DataError(f"needs {shares.sum():.3g} points at a tolerance of {tolerance:g}; a greater one would do")
     starts = offsets_of(shares.astype(np.int64))
-    piece_of = np.repeat(np.arange(len(shares)), shares.astype(np.int64))
-    t = (np.arange(starts[-1]) - starts[piece_of] + 1) / shares[piece_of]
-    u = 1 - t
-    flat = (
-        u**3 * p0[piece_of]
-        + 3 * u * t * (u * p1[piece_of] + t * p2[piece_of])
-        + t**3 * p3[piece_of]
-    )  # fmt: skip
+    points = np.empty((starts[-1], 2), np.float32)
+    fill_cubics(control, starts, points)
     for piece, ((center, a, b), start, swept) in curves.arcs.items():
-        inside = slice(starts[piece], starts[piece + 1])
-        angle = start + t[inside] * swept
-        flat[inside] = center + a * np.cos(angle) + b * np.sin(angle)
-    flat[starts[1:] - 1] = p3
-    points = np.stack([flat.real, flat.imag], axis=1).astype(np.float32)
+        # Its last point is where the path says that it ends, and stands there already.
+        inside = points[starts[piece] : starts[piece + 1] - 1]
+        angle = start + np.arange(1, len(inside) + 1) / (len(inside) + 1) * swept
+        curve = center + a * np.cos(angle) + b * np.sin(angle)
+        inside[:, 0], inside[:, 1] = curve.real, curve.imag
     if not np.isfinite(points).all():
         raise DataError(_NOT_FINITE)
     return points, starts[offsets_of(curves.counts)]
@@ -89,15 +82,17 @@ def flatten(curves: Curves, tolerance: float) -> tuple[NDArray[np.float32], NDAr
 
 def transformed(curves: Curves, matrix: NDArray[np.float64]) -> Curves:
     """The curves under an affine map, (2, 3): exact, also for arcs."""
-    linear, shift = matrix[:, :2], complex(*matrix[:, 2])
-    along_x, along_y = complex(*linear[:, 0]), complex(*linear[:, 1])
+    (a, c, e), (b, d, f) = matrix.tolist()
 
     def vector(z: Complex) -> Complex:
-        return along_x * z.real + along_y * z.imag
+        # In parts, because the product of complex numbers may be rounded differently on each processor.
+        moved = np.empty_like(z)
+        moved.real, moved.imag = a * z.real + c * z.imag, b * z.real + d * z.imag
+        return moved
 
-    moves = np.array([shift, 0, 0])
+    moves = np.array([complex(e, f), 0, 0])
     arcs = {piece: (vector(ellipse) + moves, start, swept) for piece, (ellipse, start, swept) in curves.arcs.items()}
-    return Curves(vector(curves.control) + shift, curves.counts, arcs)
+    return Curves(vector(curves.control) + complex(e, f), curves.counts, arcs)
 
 
 def join(parts: Sequence[Curves]) -> Curves:

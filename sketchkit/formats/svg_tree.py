@@ -5,6 +5,7 @@ Source: https://www.w3.org/TR/SVG11/struct.html and https://www.w3.org/TR/SVG11/
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -146,9 +147,12 @@ def _property(element: Element, name: str) -> str:
 
 
 def _composed(outer: Matrix, inner: Matrix) -> Matrix:
-    composed: Matrix = outer[:, :2] @ inner
-    composed[:, 2] += outer[:, 2]
-    return composed
+    # Not a matrix product, whose rounding depends on the machine: the compiled reader must agree bit for bit.
+    (a, c, e), (b, d, f) = outer.tolist()
+    rows = [[a * x + c * y for x, y in inner.T.tolist()], [b * x + d * y for x, y in inner.T.tolist()]]
+    rows[0][2] += e
+    rows[1][2] += f
+    return np.array(rows)
 
 
 def _moved(matrix: Matrix, element: Element) -> Matrix:
@@ -180,12 +184,14 @@ def _one_transform(name: str, values: list[float]) -> Matrix:
         return np.array([[1, 0, values[0]], [0, 1, values[1] if len(values) > 1 else 0]])
     if name == "scale":
         return np.array([[values[0], 0, 0], [0, values[-1], 0]])
-    angle = np.radians(values[0])
+    if not math.isfinite(values[0]):
+        return np.full((2, 3), np.nan)
+    angle = math.radians(values[0])
     if name == "rotate":
-        sine, cosine = np.sin(angle), np.cos(angle)
+        sine, cosine = math.sin(angle), math.cos(angle)
         x, y = values[1:] or (0.0, 0.0)
         return np.array([[cosine, -sine, x - cosine * x + sine * y], [sine, cosine, y - sine * x - cosine * y]])
-    skewed = np.tan(angle)
+    skewed = math.tan(angle)
     return np.array([[1, skewed, 0], [0, 1, 0]]) if name == "skewX" else np.array([[1, 0, 0], [skewed, 1, 0]])
 
 

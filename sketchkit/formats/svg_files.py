@@ -1,0 +1,222 @@
+"""SVG files on disk: one, or all beneath a folder, read ahead by threads and given in order.
+
+A link to a file is followed as long as it stays beneath the folder that is read; one that leads out of it is a bad
+record. Links to folders are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from sketchkit.errors import DataError
+from sketchkit.formats.source import DAMAGED_GZIP, Problems, Source
+from sketchkit.formats.svg_documents import TOLERANCE, Drawn, general_sketch, plain_documents
+from sketchkit.ragged import offsets_of
+from sketchkit.sketch_set import SketchSet
+
+__all__ = ["SUFFIXES", "document_of", "files_beneath", "scan"]
+
+SUFFIXES = (".svg", ".svgz")
+_NAME = re.compile(r"\.(svg|svgz|svg\.gz|svgz\.gz)$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(svg|svgz|svg\.gz)$", re.IGNORECASE)
+_MOST_FILES, _MOST_BYTES = 256, 2**23
+_MOST_UNPACKED = 2**28
+_THREADS = 2
+
+
+def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSet]:
+    """Read the file, or every SVG file beneath the folder, in the order of their paths."""
+    waiting: list[SketchSet] = []
+    for part in _parts(source.path, min(max(chunk, 32), _MOST_FILES), problems):
+        waiting.append(part)
+        while sum(map(len, waiting)) >= chunk:
+            joined = SketchSet.concat(waiting)
+            yield joined[:chunk]
+            waiting = [joined[chunk:]] if len(joined) > chunk else []
+    if waiting:
+        yield SketchSet.concat(waiting)
+
+
+def document_of(path: Path | str) -> bytes:
+    """The bytes of a file, unpacked when it is a gzip file.
+
+    Raises:
+        DataError: the gzip data are damaged, or hold more than 256 MiB.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 -- Path.open costs more than reading a small file
+        document = file.read()
+    if document[:2] != b"\x1f\x8b":
+        return document
+    try:
+        with Source(Path(path)).open() as stream:
+            document = stream.read(_MOST_UNPACKED + 1)
+    except DAMAGED_GZIP as error:
+        raise DataError(f"the gzip data are damaged or cut short: {error}") from error
+    if len(document) > _MOST_UNPACKED:
+        raise DataError(f"unpacks to more than {_MOST_UNPACKED >> 20} MiB")
+    return document
+
+
+def files_beneath(folder: Path) -> Iterator[tuple[str, bool]]:
+    """The SVG files beneath a folder, relative to it with slashes, and whether each is a link; in no order."""
+    waiting = [""]
+    while waiting:
+        beneath = waiting.pop()
+        with os.scandir(folder / beneath) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{beneath}{entry.name}/")
+                elif _NAME.search(entry.name) and (entry.is_file() or (entry.is_symlink() and not entry.is_dir())):
+                    yield beneath + entry.name, entry.is_symlink()
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file to read: what names the drawing, where the file is, what an error calls it, and where it must stay."""
+
+    key: str
+    path: str
+    where: str = ""
+    label: str | None = None
+    link_within: Path | None = None
+
+
+# What is wrong with a file, and which it is.
+_Bad: TypeAlias = tuple[DataError, str]
+
+
+def _parts(path: Path, most: int, problems: Problems) -> Iterator[SketchSet]:
+    files = _files_of(path) if path.is_dir() else [_File(_SUFFIX.sub("", path.name), str(path))]
+    for outcomes in _in_order([files[start : start + most] for start in range(0, len(files), most)]):
+        for outcome in outcomes:
+            if isinstance(outcome, SketchSet):
+                yield outcome
+            else:
+                problems.add(*outcome)
+
+
+def _files_of(folder: Path) -> list[_File]:
+    """The SVG files beneath a folder, sorted by key; of one that lies there packed too, the plain one."""
+    found = sorted(files_beneath(folder), key=lambda file: (file[0].endswith(".svg"), file[0]))
+    resolved = folder.resolve()
+    files = []
+    for key, (name, is_link) in sorted({_SUFFIX.sub("", name): (name, is_link) for name, is_link in found}.items()):
+        parents = name.split("/")[:-1]
+        files.append(
+            _File(
+                key,
+                path=f"{folder}/{name}",
+                where=name,
+                label=parents[-1] if parents else None,
+                link_within=resolved if is_link else None,
+            )
+        )
+    return files
+
+
+def _in_order(batches: Sequence[Sequence[_File]]) -> Iterator[list[SketchSet | _Bad]]:
+    """What is in each batch of files, read a little ahead."""
+    if len(batches) < 2:
+        yield from map(_read_batch, batches)
+        return
+    pool, remaining = ThreadPoolExecutor(_THREADS), iter(batches)
+    try:
+        waiting = deque(pool.submit(_read_batch, batch) for batch in islice(remaining, _THREADS + 1))
+        while waiting:
+            outcomes = waiting.popleft().result()
+            waiting.extend(pool.submit(_read_batch, batch) for batch in islice(remaining, 1))
+            yield outcomes
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read_batch(files: Sequence[_File]) -> list[SketchSet | _Bad]:
+    """The drawings of some files, and what is wrong with others, in order."""
+    outcomes: list[SketchSet | _Bad] = []
+    read: list[_File] = []
+    documents: list[bytes] = []
+    size = 0
+    for file in files:
+        try:
+            document = _document_within(file)
+        except DataError as error:
+            outcomes += [*_drawings(read, documents), (error, file.where)]
+            read, documents, size = [], [], 0
+            continue
+        read.append(file)
+        documents.append(document)
+        size += len(document)
+        if size > _MOST_BYTES:
+            outcomes += _drawings(read, documents)
+            read, documents, size = [], [], 0
+    return outcomes + _drawings(read, documents)
+
+
+def _document_within(file: _File) -> bytes:
+    if file.link_within is not None:
+        target = Path(file.path).resolve()
+        if not target.is_relative_to(file.link_within):
+            raise DataError("is a link that leads out of the folder; copy what it links to, or read that by itself")
+        if not target.is_file():
+            raise DataError("is a link to no file")
+    try:
+        return document_of(file.path)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}") from error
+
+
+def _drawings(files: Sequence[_File], documents: Sequence[bytes]) -> list[SketchSet | _Bad]:
+    """The drawings in order: blocks of those that the compiled reader knows, the others by the general parser."""
+    if not files:
+        return []
+    drawn = plain_documents(documents, TOLERANCE)
+    outcomes: list[SketchSet | _Bad] = []
+    first = 0
+    for known, run in groupby((drawn.counts > 0).tolist()):
+        last = first + len(list(run))
+        if known:
+            outcomes.append(_block(drawn, files, first, last))
+        else:
+            outcomes += map(_general, files[first:last], documents[first:last])
+        first = last
+    return outcomes
+
+
+def _block(drawn: Drawn, files: Sequence[_File], first: int, last: int) -> SketchSet:
+    strokes = drawn.counts[:first].sum() + offsets_of(drawn.counts[first:last])
+    ends = drawn.stroke_offsets[strokes[0] : strokes[-1] + 1]
+    chosen = range(first, last)
+    columns = {
+        "label": [drawn.labels[index] or files[index].label for index in chosen],
+        "key": [drawn.keys[index] or files[index].key for index in chosen],
+        "viewBox": drawn.view_boxes[first:last],
+    }
+    return SketchSet(
+        drawn.points[ends[0] : ends[-1]],
+        ends - ends[0],
+        strokes - strokes[0],
+        {
+            name: np.array(values, dtype=object)
+            for name, values in columns.items()
+            if any(value is not None for value in values)
+        },
+    )
+
+
+def _general(file: _File, document: bytes) -> SketchSet | _Bad:
+    try:
+        sketch = general_sketch(document, TOLERANCE)
+    except DataError as error:
+        return error, file.where
+    return SketchSet.from_sketches([replace(sketch, label=sketch.label or file.label, key=sketch.key or file.key)])

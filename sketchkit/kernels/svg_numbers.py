@@ -1,0 +1,128 @@
+"""Decimal numbers in a text as the nearest float64, or the word that this was not certain.
+
+Serial, hence `cache=True`. Up to 2^53 and 10^22 a product or a quotient of two exact float64 is rounded once (W. D.
+Clinger, How to read floating point numbers accurately, PLDI 1990); beyond, twice the precision decides all but ties.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+__all__ = ["read_number", "skip_separators"]
+
+_MOST_POWER = 60
+# Each power of ten as the nearest float64 and the rest, which is 0 up to 10^22.
+_POWERS = np.array([(float(10**power), float(10**power - int(float(10**power)))) for power in range(_MOST_POWER + 1)])
+_MOST_MANTISSA = 10**17
+_SPLITTER = 134217729.0
+
+
+@njit(cache=True, nogil=True)
+def skip_separators(data: NDArray[np.uint8], at: int, end: int) -> int:
+    """Where the spaces and commas from `at` on end."""
+    while at < end:
+        byte = data[at]
+        if byte != 32 and byte != 44 and byte != 10 and byte != 13 and byte != 9:
+            break
+        at += 1
+    return at
+
+
+@njit(cache=True, nogil=True)
+def read_number(data: NDArray[np.uint8], at: int, end: int) -> tuple[float, int]:
+    """The number that begins at `at`, and where it ends; -1 when there is none, or its last bit is uncertain."""
+    negative = False
+    if at < end and (data[at] == 45 or data[at] == 43):
+        negative = data[at] == 45
+        at += 1
+    mantissa, exponent, digits, cut = 0, 0, 0, False
+    while at < end and 48 <= data[at] <= 57:
+        if mantissa < _MOST_MANTISSA:
+            mantissa = mantissa * 10 + (np.int64(data[at]) - 48)
+        else:
+            exponent += 1
+            cut = cut or data[at] != 48
+        digits += 1
+        at += 1
+    if at < end and data[at] == 46:
+        at += 1
+        while at < end and 48 <= data[at] <= 57:
+            if mantissa < _MOST_MANTISSA:
+                mantissa = mantissa * 10 + (np.int64(data[at]) - 48)
+                exponent -= 1
+            else:
+                cut = cut or data[at] != 48
+            digits += 1
+            at += 1
+    if digits == 0:
+        return 0.0, -1
+    if at < end and (data[at] | 32) == 101:
+        power, after = _power(data, at + 1, end)
+        # An e without digits after it is not part of the number.
+        if after > 0:
+            exponent, at = exponent + power, after
+    value = _scaled(mantissa, exponent)
+    if cut and value != _scaled(mantissa + 1, exponent):
+        return 0.0, -1
+    if math.isnan(value):
+        return 0.0, -1
+    return (-value if negative else value), at
+
+
+@njit(cache=True, nogil=True)
+def _power(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
+    """The digits of an exponent with their sign, and where they end; -1 when there are none."""
+    negative = False
+    if at < end and (data[at] == 45 or data[at] == 43):
+        negative = data[at] == 45
+        at += 1
+    if not (at < end and 48 <= data[at] <= 57):
+        return 0, -1
+    power = 0
+    while at < end and 48 <= data[at] <= 57:
+        power = min(power * 10 + (np.int64(data[at]) - 48), 1_000_000)
+        at += 1
+    return (-power if negative else power), at
+
+
+@njit(cache=True, nogil=True)
+def _scaled(mantissa: int, exponent: int) -> float:
+    """The float64 nearest to mantissa 10^exponent; NaN when that is not certain."""
+    if mantissa == 0:
+        return 0.0
+    if abs(exponent) > _MOST_POWER:
+        return math.nan
+    power, power_rest = _POWERS[abs(exponent), 0], _POWERS[abs(exponent), 1]
+    high = float(mantissa)
+    if mantissa <= 9007199254740992 and power_rest == 0:
+        return high / power if exponent < 0 else high * power
+    low = float(mantissa - np.int64(high))
+    if exponent < 0:
+        near = high / power
+        product, error = _product(near, power)
+        rest, shift = (high - product) - error, near * power_rest
+        further, slack = (rest + low - shift) / power, (abs(rest) + abs(low) + abs(shift)) / power
+    else:
+        near, error = _product(high, power)
+        below, shift = low * power, high * power_rest
+        further, slack = error + below + shift, abs(error) + abs(below) + abs(shift)
+    slack *= 2.0**-48
+    least, greatest = near + (further - slack), near + (further + slack)
+    return least if least == greatest else math.nan
+
+
+@njit(cache=True, nogil=True)
+def _product(a: float, b: float) -> tuple[float, float]:
+    """The product and the error of its rounding (T. J. Dekker, Numerische Mathematik 18, 1971)."""
+    product = a * b
+    high = _SPLITTER * a
+    a_high = high - (high - a)
+    a_low = a - a_high
+    high = _SPLITTER * b
+    b_high = high - (high - b)
+    b_low = b - b_high
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
