@@ -6,7 +6,8 @@ sheets, clipping, dashes.
 
     file     label and key from `data-label` and `data-key` of the root, which `write` puts there; key: the name
     folder   every `*.svg`, `*.svgz`, `*.svg.gz` beneath it, sorted; key: its path without the suffix;
-             label: the folder it lies in, when that is not the folder itself
+             label: the folder it lies in, when that is not the folder itself;
+             links: `sketchkit.formats.svg_files` says which are followed
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from sketchkit import atomic
 from sketchkit.blocks import as_block, require_finite
@@ -71,7 +74,8 @@ def read_svg(
 def sketch_to_svg(sketch: Sketch, *, stroke_width: float | None = None) -> str:
     """SVG text, one path a stroke, in drawing order, on a tight view box; in the color of the text around it.
 
-    Empty strokes are left out, a stroke of one point becomes a dot (which reads back as two equal points).
+    Empty strokes are left out, a stroke of one point becomes a dot (which reads back as two equal points). All other
+    strokes read back as the same float32, bit for bit; only -0 reads back as 0.
 
     Args:
         sketch: its label and key, when there, are written as `data-label` and `data-key`.
@@ -93,10 +97,9 @@ def sketch_to_svg(sketch: Sketch, *, stroke_width: float | None = None) -> str:
         if value is not None
     )
     title = "" if sketch.label is None else f"<title>{escape(_legal(sketch.label))}</title>\n"
-    # str of a float32 is the shortest text that reads back as the same float32.
-    written = sketch.points.astype(str)
+    written = _written(sketch.points)
     paths = [
-        f'<path d="{_path_data(written[a:b].tolist())}"/>\n'
+        f'<path d="{_path_data(written[a:b])}"/>\n'
         for a, b in zip(sketch.offsets[:-1], sketch.offsets[1:], strict=True)
         if b > a
     ]
@@ -164,8 +167,12 @@ def _legal(value: object) -> str:
     return _ILLEGAL_IN_XML.sub("\ufffd", str(value))
 
 
-def _path_data(points: list[list[str]]) -> str:
-    (x, y), *others = points
-    if not others:
-        return f"M{x} {y}Z"
-    return f"M{x} {y}L{' '.join(f'{x} {y}' for x, y in others)}"
+def _written(points: NDArray[np.float32]) -> list[str]:
+    """For each point its x and y: the shortest texts that read back as the same float32."""
+    lists = orjson.dumps(np.ascontiguousarray(points, np.float32), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return lists[2:-2].replace("],[", ";").replace(",", " ").split(";")
+
+
+def _path_data(points: list[str]) -> str:
+    first, *others = points
+    return f"M{first}L{' '.join(others)}" if others else f"M{first}Z"

@@ -51,9 +51,8 @@ class Drawn:
 
 def sketch_of(document: bytes | str, tolerance: float, group: str | None = None) -> Sketch:
     """The drawing in one document; arguments and errors are those of `svg.read_svg`."""
-    if group is None:
-        # A lone surrogate has no bytes in UTF-8; such text is the general parser's to refuse.
-        text = document if isinstance(document, bytes) else document.encode(errors="replace")
+    text = document if isinstance(document, bytes) else _utf_8(document)
+    if group is None and text is not None:
         drawn = plain_documents([text], tolerance)
         if drawn.counts[0]:
             view_box = drawn.view_boxes[0]
@@ -93,22 +92,22 @@ def plain_documents(documents: Sequence[bytes], tolerance: float) -> Drawn:
     document, point, stroke = 0, 0, 0
     while True:
         document, point, stroke = read_documents(
-            *(data, offsets, tolerance, document, point, stroke, points, ends, counts, named, needs_decoding)
+            data, offsets, tolerance, document, point, stroke, points, ends, counts, named, needs_decoding
         )
         if document == len(documents):
             break
         points, ends = _grown(points, point, len(points) * 2), _grown(ends, stroke, len(points))
     texts = [_texts(joined, spans) for spans in named.tolist()]
-    for wrong in (index for index in np.flatnonzero(needs_decoding) if counts[index]):
+    for wrong in np.flatnonzero(needs_decoding & (counts > 0)).tolist():
         if not _is_legal(documents[wrong]):
             return plain_documents([b"" if i == wrong else text for i, text in enumerate(documents)], tolerance)
     return Drawn(
-        _grown(points, point, point),
+        points[:point],
         np.concatenate([np.zeros(1, np.int64), ends[:stroke]]),
         counts,
-        [text[LABEL // 2] for text in texts],
-        [text[KEY // 2] for text in texts],
-        [text[VIEW_BOX // 2] for text in texts],
+        [text[1] for text in texts],
+        [text[2] for text in texts],
+        [text[0] for text in texts],
     )
 
 
@@ -120,14 +119,21 @@ def _grown(values: NDArray[Any], used: int, size: int) -> NDArray[Any]:
 
 def _texts(joined: bytes, spans: list[int]) -> list[str | None]:
     """The values of the root's attributes, without their entities."""
-    pairs = zip(spans[0::2], spans[1::2], strict=True)
-    return [None if start < 0 else _unescaped(joined[start:stop]) for start, stop in pairs]
+    return [None if spans[i] < 0 else _unescaped(joined[spans[i] : spans[i + 1]]) for i in (VIEW_BOX, LABEL, KEY)]
 
 
 def _unescaped(value: bytes) -> str:
     # What is not UTF-8 is refused later, with the whole document.
     text = value.decode(errors="replace")
     return unescape(text, {"&quot;": '"', "&apos;": "'"}) if b"&" in value else text
+
+
+def _utf_8(text: str) -> bytes | None:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate, which the general parser refuses.
+        return None
 
 
 def _is_legal(document: bytes) -> bool:

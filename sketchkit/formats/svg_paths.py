@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,16 +120,19 @@ def read_path(data: str) -> Curves:
     counts: list[int] = []
     arcs: dict[int, tuple[Complex, float, float]] = {}
     pen = 0j
-    for subpath in _subpaths(data):
+    for subpath, arcs_of_subpath in _subpaths(data):
         # Without a move, a subpath begins where the one before was closed.
         moved = subpath if subpath[0] in "Mm" else f"M {pen.real!r} {pen.imag!r} {subpath}"
         try:
             # The step of length zero tells where the pen is at the end, also after Z and after a mere move.
             *segments, stop = parse_path(f"{moved} l 0 0", current_pos=pen)
+            for index, (radius, rotation, large, sweep) in arcs_of_subpath.items():
+                start, end = segments[index].start, segments[index].end
+                # An arc that ends where it begins, or has no radius, is the line that stands for it here.
+                if start != end and radius.real and radius.imag:
+                    segments[index] = Arc(start, radius, rotation, large, sweep, end)
         except (ValueError, ArithmeticError, AssertionError, IndexError) as error:
-            # svgpathtools asserts, without words, that an arc does not end where it begins.
-            fault = str(error) or "an arc ends where it begins"
-            raise DataError(f"has path data that cannot be read: {fault}") from error
+            raise DataError(f"has path data that cannot be read: {error}") from error
         pen = stop.start
         if not segments and subpath.rstrip(_SEPARATORS)[-1] in "Zz":
             segments = [stop]
@@ -226,34 +229,47 @@ def numbers(name: str, text: str) -> list[str]:
     return _NUMBER.findall(text)
 
 
-def _subpaths(data: str) -> Iterator[str]:
-    """Path data cut before every move and after every close, its numbers checked, its arcs made regular."""
+# Radii, rotation in degrees, whether the arc is the large one, whether it sweeps to greater angles.
+_ArcSettings: TypeAlias = tuple[complex, float, bool, bool]
+
+
+def _subpaths(data: str) -> Iterator[tuple[str, dict[int, _ArcSettings]]]:
+    """Path data cut before every move and after every close, their numbers checked; lines stand for the arcs.
+
+    Yields:
+        The path data of a subpath, and for those of its segments that are arcs, by number, what they are.
+    """
     if not data.strip(_SEPARATORS):
         return
     if data.lstrip()[:1] not in ("M", "m"):
         raise DataError(f"has path data that do not begin with a move (M): {data[:40]!r}")
     pieces: list[str] = []
+    arcs: dict[int, _ArcSettings] = {}
+    segments = 0
     for piece in _COMMAND.findall(data):
         if pieces and (piece[0] in "Mm" or pieces[-1][0] in "Zz"):
-            yield " ".join(pieces)
-            pieces = []
-        is_arc, wanted = piece[0] in "Aa", _NUMBERS_OF[piece[0].upper()]
+            yield " ".join(pieces), arcs
+            pieces, arcs, segments = [], {}, 0
+        command, is_arc, wanted = piece[0], piece[0] in "Aa", _NUMBERS_OF[piece[0].upper()]
         values = list(_arc_values(piece[1:])) if is_arc else numbers("path", piece[1:])
         if (len(values) % wanted or not values) if wanted else values:
-            raise DataError(f"has a path with {len(values)} numbers after {piece[0]}; it takes {wanted} at a time")
-        pieces.extend(_arcs(piece[0], values) if is_arc else [f"{piece[0]} {' '.join(values)}"])
-    yield " ".join(pieces)
-
-
-def _arcs(command: str, values: list[str]) -> Iterator[str]:
-    """One command an arc, its flags set apart; arcs without a radius or a way are the lines that SVG says they are."""
-    for start in range(0, len(values), 7):
-        rx, ry, rotation, large, sweep, x, y = values[start : start + 7]
-        stays = command == "a" and float(x) == 0 and float(y) == 0
-        if float(rx) == 0 or float(ry) == 0 or stays:
-            yield f"{'l' if command == 'a' else 'L'} {x} {y}"
+            raise DataError(f"has a path with {len(values)} numbers after {command}; it takes {wanted} at a time")
+        # As Python writes them: svgpathtools takes "1.e5" for two numbers.
+        values = [repr(float(value)) for value in values]
+        if not np.isfinite([float(value) for value in values]).all():
+            raise DataError(_NOT_FINITE)
+        if is_arc:
+            for index in range(0, len(values), wanted):
+                rx, ry, rotation, large, sweep = map(float, values[index : index + 5])
+                # The sign of a radius means nothing: https://www.w3.org/TR/SVG11/implnote.html#ArcOutOfRangeParameters.
+                arcs[segments + index // wanted] = (complex(abs(rx), abs(ry)), rotation, large > 0, sweep > 0)
+            command = "l" if command == "a" else "L"
+            ends = [value for index, value in enumerate(values) if index % wanted > 4]
+            pieces.append(f"{command} {' '.join(ends)}")
         else:
-            yield f"{command} {rx} {ry} {rotation} {large} {sweep} {x} {y}"
+            pieces.append(f"{command} {' '.join(values)}")
+        segments += len(values) // max(wanted, 1) - (command in "Mm")
+    yield " ".join(pieces), arcs
 
 
 def _arc_values(text: str) -> Iterator[str]:

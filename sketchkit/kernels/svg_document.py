@@ -99,8 +99,19 @@ def read_documents(
     names = np.empty((_MOST_DEPTH, 2), np.int64)
     for document in range(first, len(offsets) - 1):
         status, points_now, strokes_now = _read_document(
-            *(data, offsets[document], offsets[document + 1], tolerance, attributes, matrices, names),
-            *(points, point, stroke_ends, stroke, named[document], needs_decoding[document : document + 1]),
+            data,
+            offsets[document],
+            offsets[document + 1],
+            tolerance,
+            attributes,
+            matrices,
+            names,
+            points,
+            point,
+            stroke_ends,
+            stroke,
+            named[document],
+            needs_decoding[document : document + 1],
         )
         if status == FULL:
             return document, point, stroke
@@ -200,8 +211,17 @@ def _read_document(
             if attributes[found, ENTITY]:
                 break
             status, point, stroke = read_path(
-                *(data, attributes[found, VALUE], attributes[found, VALUE_END], as_points, closed),
-                *(matrices[depth], tolerance, points, point, stroke_ends, stroke),
+                data,
+                attributes[found, VALUE],
+                attributes[found, VALUE_END],
+                as_points,
+                closed,
+                matrices[depth],
+                tolerance,
+                points,
+                point,
+                stroke_ends,
+                stroke,
             )
         if status != READ:
             return status, point, stroke

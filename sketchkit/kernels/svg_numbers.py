@@ -18,6 +18,7 @@ _MOST_POWER = 60
 # Each power of ten as the nearest float64 and the rest, which is 0 up to 10^22.
 _POWERS = np.array([(float(10**power), float(10**power - int(float(10**power)))) for power in range(_MOST_POWER + 1)])
 _MOST_MANTISSA = 10**17
+_MOST_DIGITS = 18
 _SPLITTER = 134217729.0
 
 
@@ -39,27 +40,18 @@ def read_number(data: NDArray[np.uint8], at: int, end: int) -> tuple[float, int]
     if at < end and (data[at] == 45 or data[at] == 43):
         negative = data[at] == 45
         at += 1
-    mantissa, exponent, digits, cut = 0, 0, 0, False
-    while at < end and 48 <= data[at] <= 57:
-        if mantissa < _MOST_MANTISSA:
-            mantissa = mantissa * 10 + (np.int64(data[at]) - 48)
-        else:
-            exponent += 1
-            cut = cut or data[at] != 48
-        digits += 1
-        at += 1
+    first, exponent, cut = at, 0, False
+    mantissa, at = _digits(data, at, end, 0)
+    digits = at - first
     if at < end and data[at] == 46:
-        at += 1
-        while at < end and 48 <= data[at] <= 57:
-            if mantissa < _MOST_MANTISSA:
-                mantissa = mantissa * 10 + (np.int64(data[at]) - 48)
-                exponent -= 1
-            else:
-                cut = cut or data[at] != 48
-            digits += 1
-            at += 1
+        behind = at + 1
+        mantissa, at = _digits(data, behind, end, mantissa)
+        exponent = behind - at
+        digits -= exponent
     if digits == 0:
         return 0.0, -1
+    if digits > _MOST_DIGITS:
+        mantissa, exponent, cut = _many_digits(data, first, at)
     if at < end and (data[at] | 32) == 101:
         power, after = _power(data, at + 1, end)
         # An e without digits after it is not part of the number.
@@ -71,6 +63,36 @@ def read_number(data: NDArray[np.uint8], at: int, end: int) -> tuple[float, int]
     if math.isnan(value):
         return 0.0, -1
     return (-value if negative else value), at
+
+
+@njit(cache=True, nogil=True)
+def _digits(data: NDArray[np.uint8], at: int, end: int, mantissa: int) -> tuple[int, int]:
+    """The digits from `at` on appended to `mantissa` (which wraps around beyond 18), and where they end."""
+    # An unsigned index is not tested for counting from the end.
+    index, stop, one = np.uint64(at), np.uint64(end), np.uint64(1)
+    while index < stop:
+        digit = np.int64(data[index]) - 48
+        if digit < 0 or digit > 9:
+            break
+        mantissa = mantissa * 10 + digit
+        index += one
+    return mantissa, np.int64(index)
+
+
+@njit(cache=True, nogil=True)
+def _many_digits(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, bool]:
+    """The first 18 digits that count of `data[at:end]`, their power of ten, and whether others than 0 follow."""
+    mantissa, exponent, cut, behind = 0, 0, False, False
+    for index in range(at, end):
+        if data[index] == 46:
+            behind = True
+        elif mantissa < _MOST_MANTISSA:
+            mantissa = mantissa * 10 + (np.int64(data[index]) - 48)
+            exponent -= behind
+        else:
+            exponent += not behind
+            cut = cut or data[index] != 48
+    return mantissa, exponent, cut
 
 
 @njit(cache=True, nogil=True)
@@ -96,7 +118,7 @@ def _scaled(mantissa: int, exponent: int) -> float:
         return 0.0
     if abs(exponent) > _MOST_POWER:
         return math.nan
-    power, power_rest = _POWERS[abs(exponent), 0], _POWERS[abs(exponent), 1]
+    power, power_rest = float(_POWERS[abs(exponent), 0]), float(_POWERS[abs(exponent), 1])
     high = float(mantissa)
     if mantissa <= 9007199254740992 and power_rest == 0:
         return high / power if exponent < 0 else high * power

@@ -36,6 +36,7 @@ MOST_ATTRIBUTES = 32
 _COMMENT = np.frombuffer(b"<!--", np.uint8)
 _VERSION = np.frombuffer(b'<?xml version="1.0"', np.uint8)
 _ENCODING = np.frombuffer(b' encoding="utf-8"', np.uint8)
+_ENCODING_IN_CAPITALS = np.frombuffer(b' encoding="UTF-8"', np.uint8)
 _STANDALONE_NO = np.frombuffer(b' standalone="no"', np.uint8)
 _DECLARED = np.frombuffer(b"?>", np.uint8)
 _DOCTYPE = np.frombuffer(b'<!DOCTYPE svg PUBLIC "', np.uint8)
@@ -233,8 +234,11 @@ def skip_prolog(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Behind a declaration of XML 1.0 in UTF-8 and a document type, where there are any, in their usual words."""
     after = _skip_word(data, at, end, _VERSION)
     if after >= 0:
-        encoded = _skip_word(data, after, end, _ENCODING)
-        after = encoded if encoded >= 0 else after
+        for word in (_ENCODING, _ENCODING_IN_CAPITALS):
+            encoded = _skip_word(data, after, end, word)
+            if encoded >= 0:
+                after = encoded
+                break
         alone = _skip_word(data, after, end, _STANDALONE_NO)
         at = _skip_word(data, alone if alone >= 0 else after, end, _DECLARED)
         if at < 0:
@@ -250,16 +254,9 @@ def skip_prolog(data: NDArray[np.uint8], at: int, end: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _skip_word(data: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]) -> int:
-    """Behind the word, in which capital and small letters are the same only after a quote; -1 when it is not there."""
-    if at + len(word) > end:
-        return -1
-    quoted = False
-    for index in range(len(word)):
-        byte = data[at + index]
-        if byte != word[index] and not (quoted and 65 <= byte <= 90 and (byte | 32) == word[index]):
-            return -1
-        quoted = quoted or byte == 34
-    return at + len(word)
+    """Behind the word; -1 when it is not there."""
+    after = at + len(word)
+    return after if after <= end and is_word(data, at, after, word) else -1
 
 
 @njit(cache=True, nogil=True)
