@@ -23,6 +23,8 @@ from sketchkit.kernels.svg_xml import (
     NOT_ASCII,
     VALUE,
     VALUE_END,
+    WORD,
+    WORDS,
     close_tag,
     holds,
     is_word,
@@ -32,6 +34,7 @@ from sketchkit.kernels.svg_xml import (
     skip_prolog,
     skip_space,
     skip_text,
+    word_of,
 )
 
 __all__ = ["KEY", "LABEL", "VIEW_BOX", "read_documents"]
@@ -43,20 +46,19 @@ _MOST_ELEMENTS = 200_000
 _MOST_POINTS = 4_000_000
 
 _SVG, _G, _PATH, _LINE, _POLYLINE, _POLYGON, _TITLE, _DESC = (
-    np.frombuffer(word, np.uint8)
-    for word in (b"svg", b"g", b"path", b"line", b"polyline", b"polygon", b"title", b"desc")
+    WORDS.index(word) for word in ("svg", "g", "path", "line", "polyline", "polygon", "title", "desc")
 )
-_TRANSFORM, _STYLE, _DISPLAY, _VISIBILITY, _D, _POINTS, _X1, _Y1, _X2, _Y2, _VIEW_BOX, _LABEL, _KEY = (
-    np.frombuffer(word, np.uint8)
+_TRANSFORM, _STYLE, _DISPLAY, _VISIBILITY, _D, _POINTS, _X1, _VIEW_BOX, _LABEL, _KEY, _XMLNS, _XLINK, _SPACE = (
+    WORDS.index(word)
     for word in (
-        *(b"transform", b"style", b"display", b"visibility", b"d", b"points", b"x1", b"y1", b"x2", b"y2"),
-        *(b"viewBox", b"data-label", b"data-key"),
+        *("transform", "style", "display", "visibility", "d", "points", "x1", "viewBox", "data-label", "data-key"),
+        *("xmlns", "xmlns:xlink", "xml:space"),
     )
 )
-_XMLNS, _XLINK, _SPACE, _PRESERVE, _SVG_SPACE, _XLINK_SPACE = (
+_HIDING, _ALSO_HIDING, _PRESERVE, _SVG_SPACE, _XLINK_SPACE = (
     np.frombuffer(word, np.uint8)
     for word in (
-        *(b"xmlns", b"xmlns:xlink", b"xml:space", b"preserve"),
+        *(b"display", b"visibility", b"preserve"),
         *(b"http://www.w3.org/2000/svg", b"http://www.w3.org/1999/xlink"),
     )
 )
@@ -94,7 +96,7 @@ def read_documents(
     Returns:
         The document to go on with, and how many points and strokes there are.
     """
-    attributes = np.empty((MOST_ATTRIBUTES, 6), np.int64)
+    attributes = np.empty((MOST_ATTRIBUTES, 7), np.int64)
     matrices = np.empty((_MOST_DEPTH, 6), np.float64)
     names = np.empty((_MOST_DEPTH, 2), np.int64)
     for document in range(first, len(offsets) - 1):
@@ -167,14 +169,17 @@ def _read_document(
         stop = name_end(data, start, end)
         count, at, empty = read_attributes(data, stop, end, attributes)
         elements += 1
-        if at < 0 or elements > _MOST_ELEMENTS or (depth == 0) != is_word(data, start, stop, _SVG):
+        if at < 0 or elements > _MOST_ELEMENTS:
+            break
+        word = word_of(data, start, stop)
+        if (depth == 0) != (word == _SVG):
             break
         for index in range(count):
             needs_decoding[0] |= attributes[index, NOT_ASCII] != 0
         if depth == 0 and not _read_root(data, attributes, count, named):
             break
-        is_group = depth == 0 or is_word(data, start, stop, _G)
-        if not is_group and (is_word(data, start, stop, _TITLE) or is_word(data, start, stop, _DESC)):
+        is_group = word in (_SVG, _G)
+        if word in (_TITLE, _DESC):
             # Neither drawn nor looked at, like its attributes.
             if not _are_plain(data, attributes, count, depth == 0):
                 break
@@ -194,13 +199,13 @@ def _read_document(
             depth += 1
             continue
 
-        if is_word(data, start, stop, _PATH):
-            found = _find(data, attributes, count, _D)
+        if word == _PATH:
+            found = _find(attributes, count, _D)
             as_points, closed = False, False
-        elif is_word(data, start, stop, _POLYLINE) or is_word(data, start, stop, _POLYGON):
-            found = _find(data, attributes, count, _POINTS)
-            as_points, closed = True, is_word(data, start, stop, _POLYGON)
-        elif is_word(data, start, stop, _LINE):
+        elif word in (_POLYLINE, _POLYGON):
+            found = _find(attributes, count, _POINTS)
+            as_points, closed = True, word == _POLYGON
+        elif word == _LINE:
             found = -1
             if not _ends_of_line(data, attributes, count, ends):
                 break
@@ -235,13 +240,12 @@ def _read_document(
 @njit(cache=True, nogil=True)
 def _read_root(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, named: NDArray[np.int64]) -> bool:
     for index in range(count):
-        start, stop = attributes[index, NAME], attributes[index, NAME_END]
-        column = -1
-        if is_word(data, start, stop, _VIEW_BOX):
+        word, column = attributes[index, WORD], -1
+        if word == _VIEW_BOX:
             column = VIEW_BOX
-        elif is_word(data, start, stop, _LABEL):
+        elif word == _LABEL:
             column = LABEL
-        elif is_word(data, start, stop, _KEY):
+        elif word == _KEY:
             column = KEY
         if column >= 0:
             named[column], named[column + 1] = attributes[index, VALUE], attributes[index, VALUE_END]
@@ -256,37 +260,27 @@ def _read_root(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: in
 def _are_plain(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, is_root: bool) -> bool:
     """Whether no attribute has a prefix that is not known, or hides what is drawn."""
     for index in range(count):
-        start, stop = attributes[index, NAME], attributes[index, NAME_END]
+        word = attributes[index, WORD]
         value, value_end = attributes[index, VALUE], attributes[index, VALUE_END]
-        first = data[start]
-        if first == 120:
-            if is_word(data, start, stop, _XMLNS):
-                if not (is_root and is_word(data, value, value_end, _SVG_SPACE)):
-                    return False
-                continue
-            if is_word(data, start, stop, _XLINK):
-                if not (is_root and is_word(data, value, value_end, _XLINK_SPACE)):
-                    return False
-                continue
-            if is_word(data, start, stop, _SPACE):
-                if not is_word(data, value, value_end, _PRESERVE):
-                    return False
-                continue
-        if (
-            first == 115
-            and is_word(data, start, stop, _STYLE)
-            and (
-                attributes[index, ENTITY]
-                or holds(data, value, value_end, _DISPLAY)
-                or holds(data, value, value_end, _VISIBILITY)
-            )
-        ):
-            return False
-        if is_word(data, start, stop, _DISPLAY) or is_word(data, start, stop, _VISIBILITY):
-            return False
-        for at in range(start, stop):
-            if data[at] == 58:
+        if word == _XMLNS:
+            if not (is_root and is_word(data, value, value_end, _SVG_SPACE)):
                 return False
+        elif word == _XLINK:
+            if not (is_root and is_word(data, value, value_end, _XLINK_SPACE)):
+                return False
+        elif word == _SPACE:
+            if not is_word(data, value, value_end, _PRESERVE):
+                return False
+        elif word == _STYLE:
+            hides = holds(data, value, value_end, _HIDING) or holds(data, value, value_end, _ALSO_HIDING)
+            if attributes[index, ENTITY] or hides:
+                return False
+        elif word in (_DISPLAY, _VISIBILITY):
+            return False
+        elif word < 0:
+            for at in range(attributes[index, NAME], attributes[index, NAME_END]):
+                if data[at] == 58:
+                    return False
     return True
 
 
@@ -304,7 +298,7 @@ def _enter(
         matrices[0, 3], matrices[0, 4], matrices[0, 5] = 1, 0, 0
     else:
         matrices[depth] = matrices[depth - 1]
-    found = _find(data, attributes, count, _TRANSFORM)
+    found = _find(attributes, count, _TRANSFORM)
     if found < 0:
         return True
     return not attributes[found, ENTITY] and read_transform(
@@ -313,9 +307,9 @@ def _enter(
 
 
 @njit(cache=True, nogil=True)
-def _find(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, word: NDArray[np.uint8]) -> int:
+def _find(attributes: NDArray[np.int64], count: int, word: int) -> int:
     for index in range(count):
-        if is_word(data, attributes[index, NAME], attributes[index, NAME_END], word):
+        if attributes[index, WORD] == word:
             return index
     return -1
 
@@ -327,16 +321,8 @@ def _ends_of_line(
     """x1, y1, x2, y2 into `ends`, 0 where absent; False when one is anything but a mere number."""
     ends[:] = 0
     for index in range(count):
-        start, stop = attributes[index, NAME], attributes[index, NAME_END]
-        if is_word(data, start, stop, _X1):
-            column = 0
-        elif is_word(data, start, stop, _Y1):
-            column = 1
-        elif is_word(data, start, stop, _X2):
-            column = 2
-        elif is_word(data, start, stop, _Y2):
-            column = 3
-        else:
+        column = attributes[index, WORD] - _X1
+        if column < 0 or column > 3:
             continue
         ends[column], at = read_number(data, attributes[index, VALUE], attributes[index, VALUE_END])
         if at != attributes[index, VALUE_END]:
