@@ -13,12 +13,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sketchkit.kernels.svg_numbers import read_number, skip_separators
-from sketchkit.kernels.svg_xml import is_word, skip_space
+from sketchkit.kernels.svg_xml import WORDS, skip_space, word_of
 
 __all__ = ["read_transform"]
 
 _MATRIX, _TRANSLATE, _SCALE, _ROTATE, _SKEW_X, _SKEW_Y = (
-    np.frombuffer(word, np.uint8) for word in (b"matrix", b"translate", b"scale", b"rotate", b"skewX", b"skewY")
+    WORDS.index(word) for word in ("matrix", "translate", "scale", "rotate", "skewX", "skewY")
 )
 
 
@@ -36,7 +36,7 @@ def read_transform(data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[n
         start = at
         while at < end and (65 <= data[at] <= 90 or 97 <= data[at] <= 122):
             at += 1
-        stop = at
+        name = word_of(data, start, at)
         at = skip_space(data, at, end)
         if at >= end or data[at] != 40:
             return False
@@ -50,41 +50,40 @@ def read_transform(data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[n
                 return False
             count += 1
             at = skip_separators(data, at, end)
-        if at >= end or not _one_transform(data, start, stop, values, count, inner):
+        if at >= end or not _one_transform(name, values, count, inner):
             return False
         at += 1
         _compose(own, inner)
 
 
 @njit(cache=True, nogil=True)
-def _one_transform(
-    data: NDArray[np.uint8], start: int, stop: int, values: NDArray[np.float64], count: int, matrix: NDArray[np.float64]
-) -> bool:
+def _one_transform(name: int, values: NDArray[np.float64], count: int, matrix: NDArray[np.float64]) -> bool:
+    """Set `matrix` to a transform of WORDS; False when there is none of this name and number of values."""
     matrix[:] = 0
     matrix[0] = matrix[3] = 1
-    if is_word(data, start, stop, _MATRIX):
+    if name == _MATRIX:
         matrix[:] = values
         return count == 6
-    if is_word(data, start, stop, _TRANSLATE):
+    if name == _TRANSLATE:
         matrix[4] = values[0]
         matrix[5] = values[1] if count == 2 else 0
         return count == 1 or count == 2
-    if is_word(data, start, stop, _SCALE):
+    if name == _SCALE:
         matrix[0] = values[0]
         matrix[3] = values[1] if count == 2 else values[0]
         return count == 1 or count == 2
     angle = math.radians(values[0])
-    if is_word(data, start, stop, _ROTATE):
+    if name == _ROTATE:
         sine, cosine = math.sin(angle), math.cos(angle)
         x, y = (values[1], values[2]) if count == 3 else (0.0, 0.0)
         matrix[0], matrix[1], matrix[2], matrix[3] = cosine, sine, -sine, cosine
         matrix[4], matrix[5] = x - cosine * x + sine * y, y - sine * x - cosine * y
         return count == 1 or count == 3
-    if is_word(data, start, stop, _SKEW_X):
+    if name == _SKEW_X:
         matrix[2] = math.tan(angle)
         return count == 1
     matrix[1] = math.tan(angle)
-    return count == 1 and is_word(data, start, stop, _SKEW_Y)
+    return count == 1 and name == _SKEW_Y
 
 
 @njit(cache=True, nogil=True)

@@ -37,11 +37,12 @@ __all__ = [
 NAME, NAME_END, VALUE, VALUE_END, ENTITY, NOT_ASCII, WORD = range(7)
 MOST_ATTRIBUTES = 32
 
-# The names that mean something here, of elements and of attributes.
+# The names that mean something here, of elements, attributes and transforms.
 WORDS = (
     *("svg", "g", "path", "line", "polyline", "polygon", "title", "desc"),
     *("transform", "style", "display", "visibility", "d", "points", "x1", "y1", "x2", "y2"),
     *("viewBox", "data-label", "data-key", "xmlns", "xmlns:xlink", "xml:space"),
+    *("matrix", "translate", "scale", "rotate", "skewX", "skewY"),
 )
 _LETTERS_OF_WORDS = np.array([list(word.encode().ljust(12)) for word in WORDS], np.uint8)
 _LENGTHS_OF_WORDS = np.array([len(word) for word in WORDS])
@@ -97,6 +98,8 @@ def is_word(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uin
 def word_of(data: NDArray[np.uint8], start: int, stop: int) -> int:
     """Which of `WORDS` `data[start:stop]` is; -1 for none. Compiles much faster than a comparison with each."""
     length = stop - start
+    if length == 0:
+        return -1
     for word in range(len(_LENGTHS_OF_WORDS)):
         if _LENGTHS_OF_WORDS[word] == length and _LETTERS_OF_WORDS[word, 0] == data[start]:
             same = 1
