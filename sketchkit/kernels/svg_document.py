@@ -141,7 +141,8 @@ def _read_document(
     needs_decoding: NDArray[np.bool_],
 ) -> tuple[int, int, int]:
     first_point, first_stroke = point, stroke
-    named[:] = -1
+    for index in range(len(named)):
+        named[index] = -1
     needs_decoding[0] = False
     at = skip_prolog(data, at, end)
     depth, elements, status = 0, 0, READ
@@ -293,11 +294,9 @@ def _enter(
     matrices: NDArray[np.float64],
 ) -> bool:
     """Set the matrix of this depth: the one around it, and the element's own."""
-    if depth == 0:
-        matrices[0, 0], matrices[0, 1], matrices[0, 2] = 1, 0, 0
-        matrices[0, 3], matrices[0, 4], matrices[0, 5] = 1, 0, 0
-    else:
-        matrices[depth] = matrices[depth - 1]
+    # By a loop: an assignment to a slice takes a second to compile.
+    for index in range(6):
+        matrices[depth, index] = matrices[depth - 1, index] if depth else index in (0, 3)
     found = _find(attributes, count, _TRANSFORM)
     if found < 0:
         return True
@@ -319,7 +318,8 @@ def _ends_of_line(
     data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, ends: NDArray[np.float64]
 ) -> bool:
     """x1, y1, x2, y2 into `ends`, 0 where absent; False when one is anything but a mere number."""
-    ends[:] = 0
+    for index in range(4):
+        ends[index] = 0
     for index in range(count):
         column = attributes[index, WORD] - _X1
         if column < 0 or column > 3:

@@ -26,8 +26,7 @@ _MATRIX, _TRANSLATE, _SCALE, _ROTATE, _SKEW_X, _SKEW_Y = (
 def read_transform(data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[np.float64]) -> bool:
     """Compose `matrix` (6,) a, b, c, d, e, f with the transforms of `data[at:end]`; False when they are not known."""
     own, inner, values = np.empty(6), np.empty(6), np.empty(6)
-    own[:] = 0
-    own[0] = own[3] = 1
+    _set_identity(own)
     while True:
         at = skip_separators(data, at, end)
         if at == end:
@@ -59,10 +58,10 @@ def read_transform(data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[n
 @njit(cache=True, nogil=True)
 def _one_transform(name: int, values: NDArray[np.float64], count: int, matrix: NDArray[np.float64]) -> bool:
     """Set `matrix` to a transform of WORDS; False when there is none of this name and number of values."""
-    matrix[:] = 0
-    matrix[0] = matrix[3] = 1
+    _set_identity(matrix)
     if name == _MATRIX:
-        matrix[:] = values
+        for index in range(6):
+            matrix[index] = values[index]
         return count == 6
     if name == _TRANSLATE:
         matrix[4] = values[0]
@@ -95,3 +94,10 @@ def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> None:
         outer[2 * column], outer[2 * column + 1] = a * x + c * y, b * x + d * y
     x, y = inner[4], inner[5]
     outer[4], outer[5] = a * x + c * y + outer[4], b * x + d * y + outer[5]
+
+
+@njit(cache=True, nogil=True)
+def _set_identity(matrix: NDArray[np.float64]) -> None:
+    # By loops: an assignment to a slice takes a second to compile.
+    for index in range(6):
+        matrix[index] = 1 if index in (0, 3) else 0
