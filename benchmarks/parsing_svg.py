@@ -39,9 +39,10 @@ Strokes = list[np.ndarray]
 
 def main() -> None:
     """Print the tables."""
-    arguments = argument_parser(__doc__, rounds=7).parse_args()
-    count = arguments.sketches if arguments.sketches != 64 else DRAWINGS
-    for table in tables(arguments.rounds, stroke_drawings(arguments.data, count)):
+    parser = argument_parser(__doc__, rounds=7)
+    parser.set_defaults(sketches=DRAWINGS)
+    arguments = parser.parse_args()
+    for table in tables(arguments.rounds, stroke_drawings(arguments.data, arguments.sketches)):
         print(markdown(table))
 
 
