@@ -62,7 +62,7 @@ def deform_locally(
         raise ParameterError(f"cells must be a whole number from 1 to 64, not {cells}")
     generator = np.random.default_rng(seed)
 
-    lattice = (int(cells) + 3, int(cells) + 3, 2)
+    lattice: tuple[int, int, int] = (int(cells) + 3, int(cells) + 3, 2)
 
     def bent(block: SketchSet) -> SketchSet:
         require_finite(block)
@@ -150,7 +150,8 @@ def _bent(block: SketchSet, nodes: NDArray[np.float64]) -> NDArray[np.float32]:
         for j in range(4):
             share = weights[:, 0, i] * weights[:, 1, j]
             moved += share[:, None] * nodes[sketch, cell[:, 0] + i, cell[:, 1] + j]
-    return (points + moved * side[sketch, None]).astype(np.float32)
+    bent: NDArray[np.float32] = (points + moved * side[sketch, None]).astype(np.float32)
+    return bent
 
 
 def _cubic_spline(share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -92,10 +92,13 @@ def _steps() -> SketchSet:
     house = [[(0, 255), (128, 0), (255, 255)], [(-300, 255), (255, 255)]]
     drawings = SketchSet.from_sketches(Sketch.from_strokes(strokes) for strokes in [house, house[:1], [], house, house])
     return drawings.with_columns(split=np.array(["train", "train", "train", "valid", "test"], dtype=object))
+
+
 def _spg() -> SketchSet:
     drawings = SketchSet.from_sketches(
         Sketch.from_strokes(strokes, key=key, meta={"i": index})
         for index, (strokes, key) in enumerate([(_HOUSE, "6577010312740864"), (_DOOR, "2"), (_HOUSE, "3")])
+    )
     parts = np.array([0, 1, 1, 0, 2, 1, 1, 3, -1, 0, 0, 0, 12], np.int32)
     return replace(drawings, point_columns={"part": parts})
 
