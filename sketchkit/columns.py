@@ -91,10 +91,16 @@ def rows_of(columns: Mapping[str, NDArray[Any]], start: int, stop: int) -> Mappi
 
 
 def row_of(columns: Mapping[str, NDArray[Any]], index: int) -> dict[str, Any]:
-    """One row of columns, numpy's scalars as Python's."""
+    """One row of columns, numpy's scalars as Python's; moments stay numpy's, which know their unit."""
     row = (
         columns.row(index)
         if isinstance(columns, LazyColumns)
         else {name: values[index] for name, values in columns.items()}
     )
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+    return {name: _scalar(value) for name, value in row.items()}
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
+        return value.item()
+    return value

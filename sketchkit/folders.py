@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = ["Listing", "list_folder"]
 
 _IMAGES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+_TEXTS = frozenset(("", ".cff", ".html", ".md", ".pdf", ".rst", ".txt"))
 _ABOUT = frozenset(("authors", "changelog", "citation", "copying", "licence", "license", "notice", "readme"))
 
 
@@ -70,7 +71,8 @@ def list_folder(folder: Path) -> Listing:
 
 
 def _is_about_the_data(path: Path) -> bool:
-    return path.suffix.lower() in _IMAGES or path.stem.lower() in _ABOUT
+    suffix = path.suffix.lower()
+    return suffix in _IMAGES or (suffix in _TEXTS and path.stem.lower() in _ABOUT)
 
 
 def _unfit(entry: os.DirEntry[str], root: str) -> str | None:

@@ -330,6 +330,10 @@ def _column(values: Sequence[Any]) -> NDArray[Any]:
         return _integers(values)
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
         return np.array(values)
+    if all(isinstance(value, (np.datetime64, np.timedelta64)) for value in values):
+        units = {value.dtype for value in values}
+        if len(units) == 1:
+            return np.array(values, units.pop())
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column

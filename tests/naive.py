@@ -225,6 +225,8 @@ def truncate_by_time(sketch: Sketch, fraction: float) -> list[list[Point]]:
                     if share > 0:
                         part.append((a[0] + (x - a[0]) * share, a[1] + (y - a[1]) * share))
                     drawn.append(part)
+                while drawn and not drawn[-1]:
+                    drawn.pop()  # an empty stroke that stands where the clock stopped has not begun
                 return drawn
             part.append((x, y))
             before = now

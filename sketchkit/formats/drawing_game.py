@@ -58,13 +58,13 @@ def sniff(head: bytes, path: Path) -> bool:
 
 def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSet]:
     """Read row by row, twice: what kind of values a column has is known at its end."""
+    # A pipe cannot be opened twice: asked for its path, it makes a copy of itself.
+    _ = source.path
     with source.open() as stream:
-        # What cannot go back later (a pipe) makes a copy of itself when it is asked to before it is read.
-        stream.seek(0)
         table = _Table(stream)
         kinds = kinds_of(row for _, row in table.rows(Problems(skip=True)) if len(row) == len(table.header))
         named = dict(zip(table.header, kinds, strict=False)) | dict.fromkeys(_ALWAYS_TEXT, Kind.TEXT)
-        stream.seek(0)
+    with source.open() as stream:
         yield from in_chunks(_sketches(_Table(stream), named, problems), chunk)
 
 

@@ -126,6 +126,8 @@ def _cores() -> int:
 
 def _pieces(stream: BinaryIO) -> Iterator[_Piece]:
     rest, byte = b"", 0
+    # read1 gives what a pipe has by now: `read` would wait for the rest of it.
+    take = getattr(stream, "read1", stream.read)
     start = stream.read(len(_BYTE_ORDER_MARK))
     if start == _BYTE_ORDER_MARK:
         byte = len(start)
@@ -134,10 +136,7 @@ def _pieces(stream: BinaryIO) -> Iterator[_Piece]:
     while True:
         # Twice as much each time that no line ends.
         size = min(max(_PIECE, len(rest)), _LONGEST_LINE + 1)
-        read = stream.read(size)
-        if len(read) < size:
-            # Most likely the end. What follows otherwise joins this piece.
-            read += stream.read(size)
+        read = take(size)
         cut = read.rfind(_NEWLINE) + 1
         if read and not cut:
             rest += read

@@ -1,7 +1,6 @@
 """SVG files on disk: one, or all beneath a folder, read ahead by threads and given in order.
 
-A link to a file is followed as long as it stays beneath the folder that is read; one that leads out of it is a bad
-record. Links to folders are not followed.
+What `folders.list_folder` passes over is not read: links out of the folder, pipes and the like.
 """
 
 from __future__ import annotations
@@ -19,7 +18,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from sketchkit.errors import DataError
-from sketchkit.formats.source import DAMAGED_GZIP, Problems, Source
+from sketchkit.folders import list_folder
+from sketchkit.formats.packing import DAMAGED_GZIP, is_packed
+from sketchkit.formats.source import Problems, Source
 from sketchkit.formats.svg_documents import TOLERANCE, Drawn, general_sketch, plain_documents
 from sketchkit.ragged import offsets_of
 from sketchkit.sketch_set import SketchSet
@@ -27,8 +28,7 @@ from sketchkit.sketch_set import SketchSet
 __all__ = ["SUFFIXES", "document_of", "files_beneath", "scan"]
 
 SUFFIXES = (".svg", ".svgz")
-_NAME = re.compile(r"\.(svg|svgz|svg\.gz|svgz\.gz)$", re.IGNORECASE)
-_SUFFIX = re.compile(r"\.(svg|svgz|svg\.gz)$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(svg|svgz|svg\.gz|svg\.zst)$", re.IGNORECASE)
 _MOST_FILES, _MOST_BYTES = 128, 2**23
 _MOST_UNPACKED = 2**28
 _BLOCK = 2**16
@@ -49,14 +49,14 @@ def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSe
 
 
 def document_of(path: Path | str) -> bytes:
-    """The bytes of a file, unpacked when it is a gzip file.
+    """The bytes of a file, unpacked when it is packed.
 
     Raises:
-        DataError: the gzip data are damaged, or hold more than 256 MiB.
+        DataError: the packed data are damaged, or hold more than 256 MiB.
         OSError: it cannot be read.
     """
     document = _bytes_of(path)
-    if document[:2] != b"\x1f\x8b":
+    if not is_packed(document[:4]):
         return document
     try:
         with Source(Path(path)).open() as stream:
@@ -80,32 +80,20 @@ def _bytes_of(path: Path | str) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def files_beneath(folder: Path) -> Iterator[tuple[str, bool]]:
-    """The SVG files beneath a folder, relative to it with slashes, and whether each is a link; in no order."""
-    waiting = [""]
-    while waiting:
-        beneath = waiting.pop()
-        with os.scandir(folder / beneath) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{beneath}{entry.name}/")
-                elif not (entry.name.endswith(".svg") or _NAME.search(entry.name)):
-                    continue
-                elif entry.is_symlink():
-                    if not Path(entry).is_dir():
-                        yield beneath + entry.name, True
-                elif entry.is_file():
-                    yield beneath + entry.name, False
+def files_beneath(folder: Path) -> Iterator[str]:
+    """The SVG files beneath a folder, relative to it with slashes, in the order of their paths."""
+    for path in list_folder(folder).files:
+        if path.name.endswith(".svg") or _SUFFIX.search(path.name):
+            yield path.relative_to(folder).as_posix()
 
 
 class _File(NamedTuple):
-    """A file to read: what names the drawing, where the file is, what an error calls it, and where it must stay."""
+    """A file to read: what names the drawing, where the file is, and what an error calls it."""
 
     key: str
     path: str
     where: str = ""
     label: str | None = None
-    link_within: Path | None = None
 
 
 # What is wrong with a file, and which it is.
@@ -124,20 +112,11 @@ def _parts(path: Path, most: int, problems: Problems) -> Iterator[SketchSet]:
 
 def _files_of(folder: Path) -> list[_File]:
     """The SVG files beneath a folder, sorted by key; of one that lies there packed too, the plain one."""
-    found = sorted(files_beneath(folder), key=lambda file: (file[0].endswith(".svg"), file[0]))
-    resolved = folder.resolve()
+    found = sorted(files_beneath(folder), key=lambda name: (name.endswith(".svg"), name))
     files = []
-    for key, (name, is_link) in sorted({_key(name): (name, is_link) for name, is_link in found}.items()):
+    for key, name in sorted({_key(name): name for name in found}.items()):
         parents = name.split("/")[:-1]
-        files.append(
-            _File(
-                key,
-                path=f"{folder}/{name}",
-                where=name,
-                label=parents[-1] if parents else None,
-                link_within=resolved if is_link else None,
-            )
-        )
+        files.append(_File(key, f"{folder}/{name}", name, parents[-1] if parents else None))
     return files
 
 
@@ -170,7 +149,7 @@ def _read_batch(files: Sequence[_File]) -> list[SketchSet | _Bad]:
     size = 0
     for file in files:
         try:
-            document = _document_within(file)
+            document = _document(file)
         except DataError as error:
             outcomes += [*_drawings(read, documents), (error, file.where)]
             read, documents, size = [], [], 0
@@ -184,17 +163,7 @@ def _read_batch(files: Sequence[_File]) -> list[SketchSet | _Bad]:
     return outcomes + _drawings(read, documents)
 
 
-def _document_within(file: _File) -> bytes:
-    if file.link_within is not None:
-        try:
-            target = Path(file.path).resolve()
-        # A link to itself is a RuntimeError before Python 3.13.
-        except (OSError, RuntimeError):
-            raise DataError("is a link to no file") from None
-        if not target.is_relative_to(file.link_within):
-            raise DataError("is a link that leads out of the folder; copy what it links to, or read that by itself")
-        if not target.is_file():
-            raise DataError("is a link to no file")
+def _document(file: _File) -> bytes:
     try:
         return document_of(file.path)
     except OSError as error:

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -375,9 +376,18 @@ def _near(stroke: np.ndarray, curve: np.ndarray, tolerance: float) -> None:
     np.testing.assert_allclose(stroke[[0, -1]], curve[[0, -1]], atol=1e-5 * scale)
 
 
-@given(path_data(numbers=_SIMPLE_NUMBERS, arcs="AaAa"))
+def _without_mixed_smoothness(data: str) -> str:
+    """T after a cubic and S after a quadratic curve: svgelements reflects the other kind's control point, SVG none."""
+    while (changed := re.sub(r"([cCsS][^a-zA-Z]*)[tT]", r"\1L", data)) != data or (
+        changed := re.sub(r"([qQtT][^a-zA-Z]*)[sS]", r"\1Q", data)
+    ) != data:
+        data = changed
+    return data
+
+
+@given(path_data(numbers=_SIMPLE_NUMBERS, arcs="AaAa").map(_without_mixed_smoothness))
 @settings(phases=[Phase.explicit, Phase.generate])
-def test_made_paths_are_where_svgpathtools_and_svgelements_say(data):
+def test_made_paths_are_where_svgelements_says(data):
     svgelements = pytest.importorskip("svgelements")
     strokes = read_svg(f'<svg><path d="M7 7h1"/><path d="{data}"/></svg>', tolerance=0.5).strokes[1:]
     t = np.linspace(0, 1, 60)
