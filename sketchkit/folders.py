@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Listing", "list_folder"]
+__all__ = ["Listing", "list_folder", "names_beneath"]
 
-_IMAGES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-_TEXTS = frozenset(("", ".cff", ".html", ".md", ".pdf", ".rst", ".txt"))
+# Suffixes of images; and names and suffixes of texts about the data.
+_IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _ABOUT = frozenset(("authors", "changelog", "citation", "copying", "licence", "license", "notice", "readme"))
+_TEXTS = frozenset(("", ".cff", ".html", ".md", ".pdf", ".rst", ".txt"))
 
 
 @dataclass
@@ -19,16 +21,19 @@ class Listing:
     """What lies beneath a folder.
 
     Args:
-        files: regular files that may hold drawings, in the order of their paths.
+        folder: the folder.
+        names: regular files that may hold drawings: their paths in the folder, with slashes, in the order of the
+            paths' parts.
         passed_over: what is not opened, or turned out to be no drawing: its path, and why.
     """
 
-    files: list[Path] = field(default_factory=list)
+    folder: Path
+    names: list[str] = field(default_factory=list)
     passed_over: list[tuple[Path, str]] = field(default_factory=list)
 
-    def pass_over(self, path: Path, why: str) -> None:
+    def pass_over(self, name: str, why: str) -> None:
         """Note what is not read."""
-        self.passed_over.append((path, why))
+        self.passed_over.append((self.folder / name, why))
 
     def told(self) -> str:
         """How many and why, and the first path: `3 files (3 in no known format); the first: notes.json`."""
@@ -48,31 +53,46 @@ def list_folder(folder: Path) -> Listing:
     Raises:
         OSError: a folder cannot be listed.
     """
-    listing = Listing()
-    root = os.path.realpath(folder)
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        with os.scandir(here) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            path = here / entry.name
-            if entry.name.startswith(".") or entry.name == "__MACOSX" or _is_about_the_data(path):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(path)
-            elif (why := _unfit(entry, root)) is not None:
-                listing.pass_over(path, why)
-            else:
-                listing.files.append(path)
-    listing.files.sort(key=lambda path: path.parts)
+    listing = Listing(folder)
+    for name, unfit in names_beneath(folder):
+        if unfit is None:
+            listing.names.append(name)
+        else:
+            listing.pass_over(name, unfit)
+    listing.names.sort(key=lambda name: name.split("/"))
     listing.passed_over.sort(key=lambda passed: passed[0].parts)
     return listing
 
 
-def _is_about_the_data(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return suffix in _IMAGES or (suffix in _TEXTS and path.stem.lower() in _ABOUT)
+def names_beneath(folder: Path) -> Iterator[tuple[str, str | None]]:
+    """The files that `list_folder` mentions, as they are found, and why one is passed over.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
+    # A folder may hold a million files: no path is made of what is a name.
+    root = os.path.realpath(folder)
+    waiting = [""]
+    while waiting:
+        beneath = waiting.pop()
+        with os.scandir(folder / beneath) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[0] == "." or name == "__MACOSX" or _is_about_the_data(name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{beneath}{name}/")
+                else:
+                    yield beneath + name, _unfit(entry, root)
+
+
+def _is_about_the_data(name: str) -> bool:
+    # Nearly all names end here.
+    if name.endswith((".svg", ".ndjson")):
+        return False
+    stem, dot, suffix = name.lower().rpartition(".")
+    stem, suffix = (stem, dot + suffix) if dot else (suffix, "")
+    return suffix in _IMAGES or (suffix in _TEXTS and stem in _ABOUT)
 
 
 def _unfit(entry: os.DirEntry[str], root: str) -> str | None:

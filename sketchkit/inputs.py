@@ -143,11 +143,11 @@ def _add_folder(folder: Path, named: Format | None, inputs: Inputs) -> None:
     whole = next((one for one in known if one.sniff(b"", folder)), None)
     # In a list, or beside others, the path from where the caller stands; else from the folder.
     above = PurePath() if not inputs.several else folder
-    parts = [] if whole is None else [Part(Source(folder), (above / ".").as_posix(), whole)]
+    parts = [] if whole is None else [Part(Source(folder, listing.names), (above / ".").as_posix(), whole)]
     # Whoever names a format that reads whole folders asks for nothing else.
-    for file in [] if whole is not None and named is not None else listing.files:
-        if whole is None or bare_suffix(file) not in whole.suffixes:
-            part = _part_of_folder(file, (above / file.relative_to(folder)).as_posix(), named, listing)
+    for name in [] if whole is not None and named is not None else listing.names:
+        if whole is None or not (name.endswith(whole.suffixes) or bare_suffix(name) in whole.suffixes):
+            part = _part_of_folder(name, (above / name).as_posix(), named, listing)
             # A format that reads whole folders knows its files by their suffix; an HTML page may show an SVG too.
             if part is not None and (whole is None or part.format is not whole):
                 parts.append(part)
@@ -160,18 +160,19 @@ def _add_folder(folder: Path, named: Format | None, inputs: Inputs) -> None:
     inputs.parts += parts
 
 
-def _part_of_folder(file: Path, name: str, named: Format | None, listing: Listing) -> Part | None:
+def _part_of_folder(name: str, shown: str, named: Format | None, listing: Listing) -> Part | None:
     """The file as a part, or None when nothing says that it holds drawings."""
+    file = listing.folder / name
     source = Source(file)
     known = [named] if named is not None else [lookup(name) for name in names()]
     claimed = any(bare_suffix(file) in one.suffixes for one in known)
-    part = _part(source, name, None)
+    part = _part(source, shown, None)
     if part.format is not None and (named is None or named.sniff(source.head(), file)):
-        return Part(source, name, named or part.format)
+        return Part(source, shown, named or part.format)
     if claimed:
         error = part.error or DataError(f"{file}: is not of the format {named.name if named else ''!r}")
-        return Part(source, name, None, type(error)(f"{error}. {_WAY_OUT}"))
-    listing.pass_over(file, "in no known format" if named is None else f"not in the format {named.name!r}")
+        return Part(source, shown, None, type(error)(f"{error}. {_WAY_OUT}"))
+    listing.pass_over(name, "in no known format" if named is None else f"not in the format {named.name!r}")
     return None
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from sketchkit.errors import DataError
+from sketchkit.folders import list_folder
 from sketchkit.formats.packing import DAMAGED_GZIP, PACKED_SUFFIXES, is_packed, unpacked
 from sketchkit.formats.streams import SeekableStream, buffered
 from sketchkit.sketch import Sketch
@@ -28,10 +29,23 @@ class Source:
 
     Args:
         path: a file or a folder that exists.
+        names: of a folder, the files in it that may be read, as `folders.Listing` has them; None to look for them.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: Sequence[str] | None = None) -> None:
         self._path = path
+        self._names = names
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of a folder, the files in it that may be read: relative to it, with slashes.
+
+        Raises:
+            OSError: the folder cannot be listed.
+        """
+        if self._names is None:
+            self._names = list_folder(self._path).names
+        return self._names
 
     @property
     def path(self) -> Path:

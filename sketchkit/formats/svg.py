@@ -29,7 +29,7 @@ from sketchkit.errors import DataError, MissingDataError, OutputError, Parameter
 from sketchkit.formats.registry import Format
 from sketchkit.formats.source import bare_suffix
 from sketchkit.formats.svg_documents import TOLERANCE, sketch_of
-from sketchkit.formats.svg_files import SUFFIXES, document_of, files_beneath, scan
+from sketchkit.formats.svg_files import SUFFIXES, document_of, has_files, scan
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
@@ -114,7 +114,7 @@ def sketch_to_svg(sketch: Sketch, *, stroke_width: float | None = None) -> str:
 def sniff(head: bytes, path: Path) -> bool:
     """Whether this is XML with an `svg` element, or a folder with SVG files."""
     if path.is_dir():
-        return next(files_beneath(path), None) is not None
+        return has_files(path)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return start.startswith(b"<") and (b"<svg" in start or bare_suffix(path) in SUFFIXES)
 

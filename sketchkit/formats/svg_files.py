@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import groupby, islice
@@ -18,14 +18,14 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from sketchkit.errors import DataError
-from sketchkit.folders import list_folder
+from sketchkit.folders import names_beneath
 from sketchkit.formats.packing import DAMAGED_GZIP, is_packed
 from sketchkit.formats.source import Problems, Source
 from sketchkit.formats.svg_documents import TOLERANCE, Drawn, general_sketch, plain_documents
 from sketchkit.ragged import offsets_of
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["SUFFIXES", "document_of", "files_beneath", "scan"]
+__all__ = ["SUFFIXES", "document_of", "has_files", "scan"]
 
 SUFFIXES = (".svg", ".svgz")
 _SUFFIX = re.compile(r"\.(svg|svgz|svg\.gz|svg\.zst)$", re.IGNORECASE)
@@ -38,7 +38,7 @@ _THREADS = 2
 def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSet]:
     """Read the file, or every SVG file beneath the folder, in the order of their paths."""
     waiting: list[SketchSet] = []
-    for part in _parts(source.path, min(max(chunk, 32), _MOST_FILES), problems):
+    for part in _parts(source, min(max(chunk, 32), _MOST_FILES), problems):
         waiting.append(part)
         while sum(map(len, waiting)) >= chunk:
             joined = SketchSet.concat(waiting)
@@ -80,11 +80,9 @@ def _bytes_of(path: Path | str) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def files_beneath(folder: Path) -> Iterator[str]:
-    """The SVG files beneath a folder, relative to it with slashes, in the order of their paths."""
-    for path in list_folder(folder).files:
-        if path.name.endswith(".svg") or _SUFFIX.search(path.name):
-            yield path.relative_to(folder).as_posix()
+def has_files(folder: Path) -> bool:
+    """Whether there is any SVG file beneath a folder."""
+    return any(unfit is None and _SUFFIX.search(name) for name, unfit in names_beneath(folder))
 
 
 class _File(NamedTuple):
@@ -100,8 +98,9 @@ class _File(NamedTuple):
 _Bad: TypeAlias = tuple[DataError, str]
 
 
-def _parts(path: Path, most: int, problems: Problems) -> Iterator[SketchSet]:
-    files = _files_of(path) if path.is_dir() else [_File(_key(path.name), str(path))]
+def _parts(source: Source, most: int, problems: Problems) -> Iterator[SketchSet]:
+    path = source.path
+    files = _files_of(path, source.names) if path.is_dir() else [_File(_key(path.name), str(path))]
     for outcomes in _in_order([files[start : start + most] for start in range(0, len(files), most)]):
         for outcome in outcomes:
             if isinstance(outcome, SketchSet):
@@ -110,13 +109,20 @@ def _parts(path: Path, most: int, problems: Problems) -> Iterator[SketchSet]:
                 problems.add(*outcome)
 
 
-def _files_of(folder: Path) -> list[_File]:
+def _files_of(folder: Path, names: Iterable[str]) -> list[_File]:
     """The SVG files beneath a folder, sorted by key; of one that lies there packed too, the plain one."""
-    found = sorted(files_beneath(folder), key=lambda name: (name.endswith(".svg"), name))
+    plain, packed = [], []
+    for name in names:
+        if name.endswith(".svg"):
+            plain.append(name)
+        elif _SUFFIX.search(name):
+            packed.append(name)
+    name_of = {_key(name): name for name in [*packed, *plain]}
     files = []
-    for key, name in sorted({_key(name): name for name in found}.items()):
-        parents = name.split("/")[:-1]
-        files.append(_File(key, f"{folder}/{name}", name, parents[-1] if parents else None))
+    for key in sorted(name_of):
+        name = name_of[key]
+        *_, label, _ = (None, *name.rsplit("/", 2)) if "/" in name else (None, name)
+        files.append(_File(key, f"{folder}/{name}", name, label))
     return files
 
 
