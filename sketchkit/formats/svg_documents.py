@@ -97,7 +97,6 @@ def plain_documents(documents: Sequence[bytes], tolerance: float) -> Drawn:
         if document == len(documents):
             break
         points, ends = _grown(points, point, len(points) * 2), _grown(ends, stroke, len(points))
-    texts = [_texts(joined, spans) for spans in named.tolist()]
     for wrong in np.flatnonzero(needs_decoding & (counts > 0)).tolist():
         if not _is_legal(documents[wrong]):
             return plain_documents([b"" if i == wrong else text for i, text in enumerate(documents)], tolerance)
@@ -105,9 +104,9 @@ def plain_documents(documents: Sequence[bytes], tolerance: float) -> Drawn:
         points[:point],
         np.concatenate([np.zeros(1, np.int64), ends[:stroke]]),
         counts,
-        [text[1] for text in texts],
-        [text[2] for text in texts],
-        [text[0] for text in texts],
+        _texts(joined, named[:, LABEL : LABEL + 2]),
+        _texts(joined, named[:, KEY : KEY + 2]),
+        _texts(joined, named[:, VIEW_BOX : VIEW_BOX + 2]),
     )
 
 
@@ -117,9 +116,11 @@ def _grown(values: NDArray[Any], used: int, size: int) -> NDArray[Any]:
     return grown
 
 
-def _texts(joined: bytes, spans: list[int]) -> list[str | None]:
-    """The values of the root's attributes, without their entities."""
-    return [None if spans[i] < 0 else _unescaped(joined[spans[i] : spans[i + 1]]) for i in (VIEW_BOX, LABEL, KEY)]
+def _texts(joined: bytes, spans: NDArray[np.int64]) -> list[str | None]:
+    """The values of one attribute of all roots, without their entities."""
+    if (spans[:, 0] < 0).all():
+        return [None] * len(spans)
+    return [None if start < 0 else _unescaped(joined[start:end]) for start, end in spans.tolist()]
 
 
 def _unescaped(value: bytes) -> str:
