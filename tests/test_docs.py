@@ -13,6 +13,8 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+import sketchkit
+from sketchkit.formats import registry
 from sketchkit.recipes.cli import app
 
 from rooms import REPOSITORY, modules
@@ -84,6 +86,20 @@ def test_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
     assert named <= targets
+
+
+def test_the_readme_names_every_format_and_what_it_can() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \|.*\| yes \| (yes|no) \|$", readme, re.MULTILINE))
+    ours = {known.name: known for known in map(registry.lookup, registry._OURS)}
+    assert {name: "yes" if known.write else "no" for name, known in ours.items()} == rows
+
+
+def test_the_readme_names_every_verb_for_drawings() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    rooms = {"augmenting", "simplifying", "smoothing", "transforms"}
+    verbs = {name for name, module in sketchkit._EXPORTS.items() if module in rooms}
+    assert {verb for verb in verbs if f"`{verb}" not in readme and f"{verb}(" not in readme} == set()
 
 
 def test_the_commands_of_the_readme_exist() -> None:
