@@ -29,7 +29,7 @@ __all__ = ["SUFFIXES", "document_of", "has_files", "scan"]
 
 SUFFIXES = (".svg", ".svgz")
 _SUFFIX = re.compile(r"\.(svg|svgz|svg\.gz|svg\.zst)$", re.IGNORECASE)
-_MOST_FILES, _MOST_BYTES = 128, 2**23
+_MOST_FILES, _MOST_BYTES = 512, 2**23
 _MOST_UNPACKED = 2**28
 _BLOCK = 2**16
 _THREADS = 2
