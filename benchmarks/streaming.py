@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import sketchkit
-from benchmarks.contest import Table, contest, markdown
+from contest import Table, contest, markdown
 from sketchkit import Sketch, SketchSet
 
 __all__ = ["main", "tables"]

@@ -21,7 +21,7 @@ from sketchkit.errors import OutputError
 
 __all__ = ["write_pyramid"]
 
-_BATCH = 2048  # drawings; at 256 px their images take 128 MiB
+_BATCH = 512  # drawings; at 256 px their images take 32 MiB
 
 
 def write_pyramid(chunks: Iterable[SketchSet], target: Path, sizes: Sequence[int], **settings: Any) -> int:
