@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import sketchkit
-from contest import Table, contest, markdown
 from sketchkit import Sketch, SketchSet
+
+from contest import Table, contest, markdown
 
 __all__ = ["main", "tables"]
 

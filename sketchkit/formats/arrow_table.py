@@ -37,6 +37,7 @@ __all__ = [
     "opened",
     "rechunked",
     "to_batch",
+    "with_dictionary",
 ]
 
 # Up to this many offsets are checked when a file is opened: that takes a few milliseconds. Of more, the ends are; the
@@ -73,7 +74,7 @@ def to_batch(sketches: SketchSet, *, large: bool, dictionaries: bool) -> pa.Reco
         fields.append(pa.field(name, arrays[-1].type, metadata={_ROLE: b"point", _DTYPE: _dtype(values)}))
     for name, values in sketches.columns.items():
         array = to_arrow(name, values)
-        arrays.append(_with_dictionary(array) if dictionaries else array)
+        arrays.append(with_dictionary(array) if dictionaries else array)
         fields.append(pa.field(name, arrays[-1].type, metadata={_DTYPE: _dtype(values)}))
     return pa.record_batch(arrays, schema=pa.schema(fields))
 
@@ -216,7 +217,8 @@ def _dtype(values: NDArray[Any]) -> bytes:
     return b"tuple" if any(isinstance(value, tuple) for value in values.tolist()) else b"object"
 
 
-def _with_dictionary(array: pa.Array) -> pa.Array:
+def with_dictionary(array: pa.Array) -> pa.Array:
+    """Text that repeats four times or more on average, written once each; anything else as it is."""
     if not pa.types.is_string(array.type):
         return array
     encoded = array.dictionary_encode()
