@@ -6,8 +6,9 @@ import errno
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 try:
     import typer
@@ -15,7 +16,7 @@ except ModuleNotFoundError:
     sys.exit("sketchkit: the command line needs more packages: pip install 'sketchkit[recipes]'")
 
 from sketchkit import __version__
-from sketchkit.errors import SketchkitError
+from sketchkit.errors import SketchkitError, SketchkitWarning
 from sketchkit.recipes import vector_cli
 
 __all__ = ["app", "main"]
@@ -37,6 +38,7 @@ _WRITING_FAILED = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.E
 
 def main() -> None:
     """Run the command line; an error that the user can mend is one line on standard error and exit code 2."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except SketchkitError as error:
@@ -45,7 +47,7 @@ def main() -> None:
         if error.errno not in _WRITING_FAILED:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{os.strerror(error.errno or 0)}; choose another out=FOLDER or make room, then run again")
+        _fail(f"{where}{os.strerror(error.errno or 0)}; choose another place or make room, then run again")
 
 
 @app.command()
@@ -106,6 +108,14 @@ def search(
     typer.echo(f"drawn at {int(adapted.select(drawing)[0])} px")
     for key, similarity in zip(hits.keys[0], hits.similarity[0], strict=True):
         typer.echo(f"{similarity:7.4f}  {key}")
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Ours are for the user, in one line; others are for a developer, with the place in the code."""
+    if issubclass(category, SketchkitWarning):
+        typer.echo(f"sketchkit: {message}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
 
 
 def _version(asked: bool) -> None:

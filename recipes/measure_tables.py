@@ -20,11 +20,11 @@ _SUFFIXES = (".csv", ".parquet", ".ndjson")
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Callable[[SketchSet, Values], None]]:
+def writing(path: Path, names: Sequence[str]) -> Iterator[Callable[[SketchSet, Values], None]]:
     """A function that appends the values of a set's drawings to a table, which appears whole at the end.
 
-    Columns: `index` (from 0), `key` and `label` when the first set carries them, then the measures; where a measure is
-    not defined for a drawing, the cell is empty in CSV and null elsewhere.
+    Columns: `index` (from 0), `key` and `label` as text, then the measures in the order of `names`; where a drawing
+    lacks one, or a measure is not defined for it, the cell is empty in CSV and null elsewhere.
 
     Raises:
         OutputError: the file cannot be written.
@@ -34,16 +34,13 @@ def writing(path: Path) -> Iterator[Callable[[SketchSet, Values], None]]:
         raise ParameterError(f"{path}: a table of measures is {', '.join(_SUFFIXES)}, not {path.suffix or 'a folder'}")
     with ExitStack() as stack:
         temporary = stack.enter_context(atomic.replacing(path))
-        append: list[Callable[[Any], None]] = []
+        append = _writer(temporary, path.suffix.lower(), _schema(names), stack)
         start = 0
 
         def write(chunk: SketchSet, values: Values) -> None:
             nonlocal start
-            table = _table(chunk, values, start)
+            append(_table(chunk, values, start, names))
             start += len(chunk)
-            if not append:
-                append.append(_writer(temporary, path.suffix.lower(), table.schema, stack))
-            append[0](table)
 
         yield write
 
@@ -60,17 +57,24 @@ def summarize(parts: Sequence[Values]) -> str:
     return "\n".join(lines)
 
 
-def _table(chunk: SketchSet, values: Values, start: int) -> Any:
+def _schema(names: Sequence[str]) -> Any:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"index": pa.array(np.arange(start, start + len(chunk)))}
+    texts = [pa.field(name, pa.string()) for name in ("key", "label")]
+    return pa.schema([pa.field("index", pa.int64()), *texts, *(pa.field(name, pa.float64()) for name in names)])
+
+
+def _table(chunk: SketchSet, values: Values, start: int, names: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    columns: list[Any] = [pa.array(np.arange(start, start + len(chunk)))]
     for name in ("key", "label"):
-        if name in chunk.columns:
-            texts = [None if value is None else str(value) for value in chunk.columns[name].tolist()]
-            columns[name] = pa.array(texts, pa.string())
-    for name, measured in values.items():
-        columns[name] = pa.array(np.where(np.isfinite(measured), measured, np.nan), from_pandas=True)
-    return pa.table(columns)
+        given = chunk.columns[name].tolist() if name in chunk.columns else [None] * len(chunk)
+        columns.append(pa.array([None if value is None else str(value) for value in given], pa.string()))
+    for name in names:
+        finite = np.where(np.isfinite(values[name]), values[name], np.nan)
+        columns.append(pa.array(finite, pa.float64(), from_pandas=True))
+    return pa.table(columns, schema=_schema(names))
 
 
 def _writer(path: Path, suffix: str, schema: Any, stack: ExitStack) -> Callable[[Any], None]:

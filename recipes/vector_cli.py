@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import Enum
 from itertools import islice
 from pathlib import Path
@@ -37,7 +38,9 @@ Sources = Annotated[
 FormatOption = Annotated[
     str | None, typer.Option("--format", help="The sources' format; found by content when left out.")
 ]
-OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="skip leaves bad records out and counts them.")]
+OnErrorOption = Annotated[
+    OnError, typer.Option("--on-error", help="skip leaves bad records of the sources out and counts them.")
+]
 SkippedOption = Annotated[
     Path | None, typer.Option("--skipped", help="Where to write what was skipped and why, a JSON object a line.")
 ]
@@ -55,6 +58,10 @@ def convert(
     resample: Annotated[float | None, typer.Option(help="2. Points at equal steps of this length.")] = None,
     simplify: Annotated[float | None, typer.Option(help="3. Douglas-Peucker with this tolerance.")] = None,
     max_points: Annotated[int | None, typer.Option(min=2, help="3. Douglas-Peucker down to so many points.")] = None,
+    quickdraw: Annotated[
+        bool,
+        typer.Option("--quickdraw", help="Quick, Draw!'s own steps: 0..255, steps of 1, tolerance 2, whole numbers."),
+    ] = False,
     first: FirstOption = None,
     on_error: OnErrorOption = OnError.RAISE,
     skipped: SkippedOption = None,
@@ -63,10 +70,11 @@ def convert(
 
     Example: sketchkit convert 'simplified/*.ndjson' drawings.arrow
     """
-    steps = _steps(fit, resample, simplify, max_points)
-    with Reading(sources, format, first, on_error, skipped, "convert") as reading:
+    steps = _steps(fit, resample, simplify, max_points, quickdraw)
+    with Reading(sources, format, first, on_error, skipped, "convert", target) as reading:
         sketchkit.write((steps(chunk) for chunk in reading), target, to)
-    typer.echo(f"{reading.count} drawings -> {target}{reading.losses}")
+    # Standard output may be where the drawings went.
+    typer.echo(f"{reading.count} drawings -> {target}{reading.losses}", err=str(target) == "-")
 
 
 def info(
@@ -100,12 +108,18 @@ def render(
     ],
     format: FormatOption = None,
     size: Annotated[
-        list[int] | None, typer.Option(help="Side in pixels; may be given several times for images [32 64 128 256].")
+        list[int] | None,
+        typer.Option(min=1, help="Side in pixels; may be given several times for images [32 64 128 256]."),
     ] = None,
-    columns: Annotated[int, typer.Option(min=1, help="Drawings in a row of a sheet.")] = 10,
-    line_width: Annotated[float, typer.Option(help="As a share of the side.")] = 2.5 / 256,
+    columns: Annotated[
+        int, typer.Option(min=1, help="Drawings in a row of a sheet; HTML takes what the window has room for.")
+    ] = 10,
+    line_width: Annotated[float, typer.Option(help="As a share of the side; not for sheets as SVG or HTML.")] = 2.5
+    / 256,
     first: FirstOption = None,
-    shuffle: Annotated[int | None, typer.Option(help="Sheets: choose among all drawings with this seed.")] = None,
+    shuffle: Annotated[
+        int | None, typer.Option(min=0, help="Sheets: choose among all drawings with this seed.")
+    ] = None,
     on_error: OnErrorOption = OnError.RAISE,
     skipped: SkippedOption = None,
 ) -> None:
@@ -113,7 +127,9 @@ def render(
     suffix = target.suffix.lower()
     if suffix in _SHEETS:
         count = first or 100
-        with Reading(sources, format, None if shuffle is not None else count, on_error, skipped, "render") as reading:
+        with Reading(
+            sources, format, None if shuffle is not None else count, on_error, skipped, "render", target
+        ) as reading:
             chosen = _sample(reading, count, shuffle)
         _write_sheet(chosen, target, size or [96], columns, line_width)
         typer.echo(f"{len(chosen)} drawings -> {target}{reading.losses}")
@@ -125,7 +141,7 @@ def render(
     from sketchkit.recipes.pyramid_files import write_pyramid
 
     sizes = size or [32, 64, 128, 256]
-    with Reading(sources, format, first, on_error, skipped, "render") as reading:
+    with Reading(sources, format, first, on_error, skipped, "render", target) as reading:
         written = write_pyramid(reading, target, sizes, line_width=line_width)
     typer.echo(f"{written} drawings at {', '.join(map(str, sizes))} px -> {target}{reading.losses}")
 
@@ -140,15 +156,18 @@ def measure(
     skipped: SkippedOption = None,
 ) -> None:
     """Measure how abstract drawings are: a summary, or every drawing's values in a table."""
+    from sketchkit.measures import MEASURES
     from sketchkit.recipes.measure_tables import summarize, writing
 
+    names = list(name or MEASURES)
     parts: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        write = stack.enter_context(writing(out)) if out is not None else None
-        reading = stack.enter_context(Reading(sources, format, first, on_error, skipped, "measure"))
+        write = stack.enter_context(writing(out, names)) if out is not None else None
+        reading = stack.enter_context(Reading(sources, format, first, on_error, skipped, "measure", out))
         for chunk in reading:
-            values = sketchkit.measure(chunk, name)
-            parts.append(values)
+            values = sketchkit.measure(chunk, names)
+            # For quantiles that are read, half the digits do.
+            parts.append({known: found.astype(np.float32) for known, found in values.items()})
             if write is not None:
                 write(chunk, values)
     typer.echo(summarize(parts))
@@ -167,9 +186,12 @@ class Reading:
         on_error: OnError,
         skipped: Path | None,
         verb: str,
+        target: Path | None = None,
     ) -> None:
         if skipped is not None and on_error is OnError.RAISE:
             raise ParameterError("--skipped names a file for skipped records: add --on-error skip")
+        if skipped is not None and target is not None and skipped.resolve() == target.resolve():
+            raise ParameterError(f"--skipped and the result are both {target}; name another file for what is skipped")
         self.count = 0
         self.skipped = 0
         self._record: Callable[[dict[str, Any]], None] | None = None
@@ -187,7 +209,7 @@ class Reading:
     def __enter__(self) -> Reading:
         if self._target is not None:
             temporary = self._stack.enter_context(atomic.replacing(self._target))
-            file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+            file = self._stack.enter_context(temporary.open("w", encoding="utf-8", errors="backslashreplace"))
             self._record = lambda row: print(json.dumps(row, ensure_ascii=False), file=file)
         return self
 
@@ -224,13 +246,15 @@ def _first(chunks: Iterable[SketchSet], count: int | None) -> Iterator[SketchSet
 
 
 def _steps(
-    fit: float | None, resample: float | None, simplify: float | None, max_points: int | None
+    fit: float | None, resample: float | None, simplify: float | None, max_points: int | None, quickdraw: bool
 ) -> Callable[[SketchSet], SketchSet]:
     def apply(chunk: SketchSet) -> SketchSet:
         if fit is not None:
-            chunk = sketchkit.fit(chunk, fit)
+            chunk = sketchkit.fit(chunk, fit, align="corner")
         if resample is not None:
             chunk = sketchkit.resample(chunk, resample)
+        if quickdraw:
+            chunk = sketchkit.quickdraw_simplify(chunk)
         if simplify is not None or max_points is not None:
             chunk = sketchkit.simplify(chunk, simplify, max_points=max_points)
         return chunk
@@ -249,7 +273,8 @@ def _sample(chunks: Iterable[SketchSet], count: int, seed: int | None) -> Sketch
             if place < count:
                 kept[place] = (index, sketch)
         kept.sort(key=lambda pair: pair[0])
-    return SketchSet.from_sketches(sketch for _, sketch in kept)
+    # Times and the like are not drawn, and not all sources need have them.
+    return SketchSet.from_sketches(replace(sketch, point_columns={}) for _, sketch in kept)
 
 
 def _write_sheet(sketches: SketchSet, target: Path, sizes: list[int], columns: int, line_width: float) -> None:

@@ -51,6 +51,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OutputError: the disk is full, the folder is missing or read-only, or `path` is no regular file.
     """
+    if "\0" in os.fsdecode(path):
+        raise OutputError(f"{os.fsdecode(path)!r}: cannot be written: a path has no null character")
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         kind = "a folder" if target.is_dir() else "not a regular file"

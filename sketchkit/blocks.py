@@ -27,7 +27,7 @@ def as_block(sketches: Sketch | SketchSet | Iterable[Sketch]) -> SketchSet:
         sketch_offsets = np.array([0, len(sketches.offsets) - 1], np.int64)
         return SketchSet(sketches.points, sketches.offsets, sketch_offsets, {}, sketches.point_columns).validate()
     if isinstance(sketches, Iterable):
-        return SketchSet.from_sketches(sketches)
+        return SketchSet.from_sketches(sketches).validate()
     raise ParameterError(f"expected a Sketch, a SketchSet or an iterable of Sketch, not {type(sketches).__name__}")
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LazyColumns", "column_lengths", "row_of", "rows_of"]
+__all__ = ["LazyColumns", "column_lengths", "column_of", "concat_column", "row_of", "rows_of"]
+
+_EXACT = 2**53  # up to this float64 holds every whole number
 
 Make = Callable[[int, int], NDArray[Any]]
 
@@ -100,7 +102,83 @@ def row_of(columns: Mapping[str, NDArray[Any]], index: int) -> dict[str, Any]:
     return {name: _scalar(value) for name, value in row.items()}
 
 
+def column_of(values: Sequence[Any]) -> NDArray[Any]:
+    """A typed array where all values share a simple type, else an object array that holds them as they are."""
+    if all(isinstance(value, str) for value in values):
+        return np.array(values, dtype=object)
+    if all(isinstance(value, bool) for value in values):
+        return np.array(values)
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        return _integers(values)
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        if all(isinstance(value, float) or abs(value) <= _EXACT for value in values):
+            return np.array(values)
+        return _objects(values)
+    if all(isinstance(value, (np.datetime64, np.timedelta64)) for value in values):
+        units = {value.dtype for value in values}
+        if len(units) == 1:
+            return np.array(values, units.pop())
+    return _objects(values)
+
+
+def concat_column(parts: Sequence[tuple[NDArray[Any] | None, int]]) -> NDArray[Any]:
+    """The values of one column of several sets, one after the other; None or NaN stand for a set that lacks it.
+
+    Args:
+        parts: for each set its (rows,) values, or None, and how many rows it has.
+    """
+    # A set of no drawings must not decide the dtype.
+    parts = [part for part in parts if part[1]] or [part for part in parts if part[0] is not None]
+    present = [values for values, _ in parts if values is not None]
+    if len(present) == len(parts):
+        return _joined(present)
+    if all(np.issubdtype(values.dtype, np.floating) for values in present):
+        return np.concatenate([np.full(n, np.nan) if values is None else values for values, n in parts])
+    return np.concatenate(
+        [np.full(n, None, dtype=object) if values is None else _as_objects(values) for values, n in parts]
+    )
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
         return value.item()
     return value
+
+
+def _integers(values: Sequence[int]) -> NDArray[Any]:
+    # numpy makes float64 of a list with a value beyond int64: a 64-bit key would change.
+    for kind in (np.int64, np.uint64):
+        limits = np.iinfo(kind)
+        if limits.min <= min(values) and max(values) <= limits.max:
+            return np.array(values, dtype=kind)
+    return np.array(values, dtype=object)
+
+
+def _objects(values: Iterable[Any]) -> NDArray[Any]:
+    given = list(values)
+    column = np.empty(len(given), dtype=object)
+    # One by one: numpy would take lists of one length for rows.
+    for index, value in enumerate(given):
+        column[index] = value
+    return column
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The parts as one array, in a type that changes no value: numpy would make float64 of int64 and uint64."""
+    kinds = {part.dtype.kind for part in parts}
+    if len(kinds) == 1:
+        return np.concatenate(parts)
+    if kinds == {"i", "u"}:
+        least, greatest = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
+        for kind in (np.int64, np.uint64):
+            if np.iinfo(kind).min <= least and greatest <= np.iinfo(kind).max:
+                return np.concatenate([part.astype(kind) for part in parts])
+    whole = [part for part in parts if part.dtype.kind in "iu"]
+    if kinds <= set("iuf") and all(part.min() >= -_EXACT and part.max() <= _EXACT for part in whole):
+        return np.concatenate(parts)
+    return np.concatenate([_as_objects(part) for part in parts])
+
+
+def _as_objects(values: NDArray[Any]) -> NDArray[Any]:
+    # Of moments astype makes integers, where datetime has no such unit.
+    return _objects(values) if values.dtype.kind in "mM" else values.astype(object)

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sketchkit.columns import column_lengths, row_of, rows_of
+from sketchkit.columns import column_lengths, column_of, concat_column, row_of, rows_of
 from sketchkit.errors import DataError, ParameterError
 from sketchkit.ragged import offsets_of, ranges
 from sketchkit.sketch import Sketch
@@ -67,6 +67,8 @@ class SketchSet:
         for sketch in drawings:
             if not isinstance(sketch, Sketch):
                 raise ParameterError(f"from_sketches takes Sketch objects, not {type(sketch).__name__}")
+            if sketch.offsets[-1] != len(sketch.points):
+                raise DataError(f"a sketch has offsets up to {sketch.offsets[-1]} for {len(sketch.points)} points")
         if not drawings:
             return cls(np.zeros((0, 2), np.float32), np.zeros(1, np.int64), np.zeros(1, np.int64))
         counts = np.array([len(sketch.offsets) - 1 for sketch in drawings], np.int64)
@@ -92,7 +94,7 @@ class SketchSet:
         if len(parts) == 1:
             return parts[0]
         names = dict.fromkeys(name for part in parts for name in part.columns)
-        columns = {name: _concat_column([(part.columns.get(name), len(part)) for part in parts]) for name in names}
+        columns = {name: concat_column([(part.columns.get(name), len(part)) for part in parts]) for name in names}
         return cls(
             np.concatenate([part.points for part in parts]),
             offsets_of(np.concatenate([np.diff(part.stroke_offsets) for part in parts])),
@@ -317,48 +319,7 @@ def _require_mask(keep: NDArray[np.bool_], count: int, what: str) -> None:
 
 def _gather_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: _column([row.get(name) for row in rows]) for name in names}
-
-
-def _column(values: Sequence[Any]) -> NDArray[Any]:
-    """A typed array where all values share a simple type, else an object array that holds them as they are."""
-    if all(isinstance(value, str) for value in values):
-        return np.array(values, dtype=object)
-    if all(isinstance(value, bool) for value in values):
-        return np.array(values)
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-        return _integers(values)
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        return np.array(values)
-    if all(isinstance(value, (np.datetime64, np.timedelta64)) for value in values):
-        units = {value.dtype for value in values}
-        if len(units) == 1:
-            return np.array(values, units.pop())
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
-def _integers(values: Sequence[int]) -> NDArray[Any]:
-    # numpy makes float64 of a list with a value beyond int64: a 64-bit key would change.
-    for kind in (np.int64, np.uint64):
-        limits = np.iinfo(kind)
-        if limits.min <= min(values) and max(values) <= limits.max:
-            return np.array(values, dtype=kind)
-    return np.array(values, dtype=object)
-
-
-def _concat_column(parts: Sequence[tuple[NDArray[Any] | None, int]]) -> NDArray[Any]:
-    # A set of no drawings must not decide the dtype.
-    parts = [part for part in parts if part[1]] or [part for part in parts if part[0] is not None]
-    present = [values for values, _ in parts if values is not None]
-    if len(present) == len(parts):
-        return np.concatenate(present)
-    if all(np.issubdtype(values.dtype, np.floating) for values in present):
-        return np.concatenate([np.full(n, np.nan) if values is None else values for values, n in parts])
-    return np.concatenate(
-        [np.full(n, None, dtype=object) if values is None else values.astype(object) for values, n in parts]
-    )
+    return {name: column_of([row.get(name) for row in rows]) for name in names}
 
 
 def _concat_point_columns(parts: Sequence[tuple[Mapping[str, NDArray[Any]], int]]) -> dict[str, NDArray[Any]]:

@@ -119,7 +119,7 @@ class _Given:
     def _sets(self) -> Iterator[SketchSet]:
         if isinstance(self._sketches, Sketch):
             # as_block would leave a single drawing's label and key behind.
-            yield SketchSet.from_sketches([self._sketches])
+            yield SketchSet.from_sketches([self._sketches]).validate()
         elif isinstance(self._sketches, SketchSet):
             yield self._sketches.validate()
         else:
@@ -129,7 +129,7 @@ class _Given:
             if isinstance(first, SketchSet):
                 yield from map(_validated, together)
             else:
-                yield from in_chunks(cast("Iterable[Sketch]", together), _AT_ONCE)
+                yield from map(_validated, in_chunks(cast("Iterable[Sketch]", together), _AT_ONCE))
 
 
 def _items(sketches: object) -> Iterator[object]:

@@ -13,6 +13,7 @@ from os import fstat
 from typing import BinaryIO, cast
 
 from sketchkit.formats.source import Source
+from sketchkit.formats.streams import SeekableStream
 
 __all__ = ["give_back", "local_file", "mapped"]
 
@@ -25,7 +26,13 @@ def local_file(source: Source) -> Iterator[BinaryIO]:
             yield stream
             return
         with tempfile.TemporaryFile() as copy:
-            shutil.copyfileobj(stream, copy, 1 << 20)
+            raw = getattr(stream, "raw", None)
+            if isinstance(raw, SeekableStream):
+                # Stops where it grows far beyond what the packed file explains.
+                stream.seek(0)
+                raw.copy_to(cast(BinaryIO, copy))
+            else:
+                shutil.copyfileobj(stream, copy, 1 << 20)
             copy.seek(0)
             yield cast(BinaryIO, copy)
 

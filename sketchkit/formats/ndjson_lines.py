@@ -6,7 +6,6 @@ A file is read in pieces of whole lines; each is parsed by itself, on several co
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +22,7 @@ from sketchkit.formats.ndjson_columns import Part, column_of_field, joined
 from sketchkit.formats.ndjson_records import COLUMN_OF, TIME, Dialect, is_label, parse_record
 from sketchkit.formats.source import Problems, Source
 from sketchkit.kernels.parse_ndjson import MOST_FIELDS, PADDING, parse_lines
+from sketchkit.lookahead import thread_count
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
@@ -89,7 +89,7 @@ def _in_chunks(parts: Iterable[Part], chunk: int) -> Iterator[SketchSet]:
 
 def _parsed_pieces(stream: BinaryIO) -> Iterator[_Parsed]:
     """The pieces in order, parsed ahead by as many threads as there are cores: the kernel runs without the GIL."""
-    pieces, workers = _pieces(stream), _cores()
+    pieces, workers = _pieces(stream), thread_count(None)
     workspace = _Workspace()
     # The first one here: small files need no threads, and a kernel that has to be compiled is not waited for in one.
     yield from (_parse(piece, workspace) for piece in islice(pieces, 1 if workers > 1 else None))
@@ -118,10 +118,6 @@ def _parsed_pieces(stream: BinaryIO) -> Iterator[_Parsed]:
         finally:
             for future in pending:
                 future.cancel()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pieces(stream: BinaryIO) -> Iterator[_Piece]:

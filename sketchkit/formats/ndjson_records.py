@@ -72,7 +72,7 @@ def parse_record(line: bytes, dialect: Dialect, expected: bool | None) -> Sketch
     strokes = record.pop("drawing")
     drawing = _drawing(_once(strokes) if dialect is PART and isinstance(strokes, list) else strokes)
     (_check_times if dialect is TIME else _check_parts)(drawing, "word" in record, expected)
-    fields = {name: value for name, value in record.items() if isinstance(value, (str, int, float))}
+    fields = {name: value for name, value in record.items() if value is not None}
     # A field that is called as a column is that column, unless the column has come from its own field.
     label = fields.pop("label", None)
     label = fields.pop("word", label)

@@ -7,6 +7,7 @@ unpack to 3 times their size.
 
 from __future__ import annotations
 
+import lzma
 import math
 import re
 import struct
@@ -28,6 +29,18 @@ __all__ = ["Member", "NpzArchive", "first_name", "open_npz"]
 _MOST_UNPACKED, _SPARE = 100, 1 << 26
 _ZIP = b"PK\x03\x04"
 _NPY = b"\x93NUMPY"
+# What zipfile and the packers in it raise on damage.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 _HEADER = re.compile(
     rb"\{'descr': '([<>|=]?[a-zA-Z][0-9]{0,3})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[0-9]{1,18}L?,? ?){0,8})\),? *\}\s*"
@@ -101,14 +114,13 @@ class NpzArchive:
 @contextmanager
 def open_npz(source: Source) -> Iterator[NpzArchive]:
     """Open an archive; what damage makes `zipfile` raise becomes DataError."""
-    damaged = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, UnicodeError)
     with local_file(source) as file:
         size = file.seek(0, 2)
         file.seek(0)
         try:
             with zipfile.ZipFile(file) as archive:
                 yield NpzArchive(archive, size)
-        except (*damaged, ValueError, OverflowError) as error:
+        except _DAMAGED as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"the zip archive is damaged or cut short: {error}") from error

@@ -110,6 +110,8 @@ def _drawings(member: Member, split: str, problems: Problems) -> SketchSet:
         found = member.numbers()
         if found.ndim == 1 and not found.size:
             return SketchSet.from_sketches([])
+        if found.ndim == 3 and not found.size and len(found):
+            raise DataError(f"{member.name}.npy claims {len(found)} drawings, and has no bytes")
         items: Sequence[Any] = list(found) if found.ndim == 3 else [found]
     else:
         quick = _found_rows(member)

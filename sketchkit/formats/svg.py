@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from sketchkit import atomic
 from sketchkit.blocks import as_block, require_finite
-from sketchkit.errors import DataError, MissingDataError, OutputError, ParameterError
+from sketchkit.errors import DataError, MissingDataError, OutputError, ParameterError, SketchkitWarning
 from sketchkit.formats.registry import Format
 from sketchkit.formats.source import bare_suffix
 from sketchkit.formats.svg_documents import TOLERANCE, sketch_of
@@ -164,7 +165,10 @@ _ILLEGAL_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 
 
 def _legal(value: object) -> str:
-    return _ILLEGAL_IN_XML.sub("\ufffd", str(value))
+    legal, changed = _ILLEGAL_IN_XML.subn("\ufffd", str(value))
+    if changed:
+        warnings.warn(f"XML has no place for {changed} characters of {value!r}", SketchkitWarning, stacklevel=4)
+    return legal
 
 
 def _written(points: NDArray[np.float32]) -> list[str]:

@@ -7,7 +7,7 @@ svgpathtools) reads it, or says what is wrong. Where both read a document they g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import unescape
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sketchkit.errors import DataError
-from sketchkit.formats.svg_paths import flatten, join
+from sketchkit.formats.svg_paths import MOST_POINTS, Curves, flatten, join
 from sketchkit.formats.svg_tree import parse_svg, shapes_drawn
 from sketchkit.kernels.svg_document import KEY, LABEL, VIEW_BOX, read_documents
 from sketchkit.ragged import offsets_of
@@ -70,13 +70,24 @@ def general_sketch(document: bytes | str, tolerance: float, group: str | None = 
     root = parse_svg(document)
     # Numbers too great or too small end as inf or NaN, and `flatten` refuses these.
     with np.errstate(all="ignore"):
-        parts = [curves for curves in shapes_drawn(root, group) if len(curves.counts)]
+        parts = list(_within_reason(shapes_drawn(root, group)))
         if not parts:
             raise DataError("draws nothing" if group is None else f"draws nothing in the group {group!r}")
         points, offsets = flatten(join(parts), tolerance)
     view_box = root.get("viewBox")
     meta = {} if view_box is None else {"viewBox": view_box}
     return Sketch(points, offsets, root.get("data-label"), root.get("data-key"), meta)
+
+
+def _within_reason(shapes: Iterable[Curves]) -> Iterator[Curves]:
+    """Those shapes that have strokes; stops where they have more pieces than `flatten` takes points."""
+    pieces = 0
+    for curves in shapes:
+        pieces += len(curves.control)
+        if pieces > MOST_POINTS:
+            raise DataError(f"needs more than {MOST_POINTS} points, with what its use elements repeat")
+        if len(curves.counts):
+            yield curves
 
 
 def plain_documents(documents: Sequence[bytes], tolerance: float) -> Drawn:

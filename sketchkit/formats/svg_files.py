@@ -22,6 +22,7 @@ from sketchkit.folders import names_beneath
 from sketchkit.formats.packing import DAMAGED_GZIP, is_packed
 from sketchkit.formats.source import Problems, Source
 from sketchkit.formats.svg_documents import TOLERANCE, Drawn, general_sketch, plain_documents
+from sketchkit.lookahead import thread_count
 from sketchkit.ragged import offsets_of
 from sketchkit.sketch_set import SketchSet
 
@@ -32,7 +33,6 @@ _SUFFIX = re.compile(r"\.(svg|svgz|svg\.gz|svg\.zst)$", re.IGNORECASE)
 _MOST_FILES, _MOST_BYTES = 512, 2**23
 _MOST_UNPACKED = 2**28
 _BLOCK = 2**16
-_THREADS = 2
 
 
 def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSet]:
@@ -136,9 +136,10 @@ def _in_order(batches: Sequence[Sequence[_File]]) -> Iterator[list[SketchSet | _
     if len(batches) < 2:
         yield from map(_read_batch, batches)
         return
-    pool, remaining = ThreadPoolExecutor(_THREADS), iter(batches)
+    threads = thread_count(None)
+    pool, remaining = ThreadPoolExecutor(threads), iter(batches)
     try:
-        waiting = deque(pool.submit(_read_batch, batch) for batch in islice(remaining, _THREADS + 1))
+        waiting = deque(pool.submit(_read_batch, batch) for batch in islice(remaining, threads + 1))
         while waiting:
             outcomes = waiting.popleft().result()
             waiting.extend(pool.submit(_read_batch, batch) for batch in islice(remaining, 1))

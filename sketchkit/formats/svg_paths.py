@@ -19,7 +19,7 @@ from sketchkit.errors import DataError
 from sketchkit.kernels.svg_curves import count_shares, fill_cubics
 from sketchkit.ragged import offsets_of
 
-__all__ = ["Curves", "flatten", "join", "length", "numbers", "read_path", "shape_path", "transformed"]
+__all__ = ["MOST_POINTS", "Curves", "flatten", "join", "length", "numbers", "read_path", "shape_path", "transformed"]
 
 Complex = NDArray[np.complex128]
 
@@ -29,7 +29,7 @@ _COMMAND = re.compile("[MmZzLlHhVvCcSsQqTtAa][^MmZzLlHhVvCcSsQqTtAa]*")
 _SEPARATORS = " \t\n\r\f,"
 _NUMBERS_OF = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "Z": 0, "A": 7}
 _NOT_FINITE = "has a coordinate that is not finite or beyond what float32 holds (3.4e38)"
-_MOST_POINTS = 4_000_000
+MOST_POINTS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def flatten(curves: Curves, tolerance: float) -> tuple[NDArray[np.float32], NDAr
         shares[piece] = max(np.ceil(np.sqrt(_longer_half_axis(a, b) * swept**2 / (8 * tolerance))), 1)
     if not np.isfinite(shares).all():
         raise DataError(_NOT_FINITE)
-    if shares.sum() > _MOST_POINTS:
+    if shares.sum() > MOST_POINTS:
         raise DataError(f"needs {shares.sum():.3g} points at a tolerance of {tolerance:g}; a greater one would do")
     starts = offsets_of(shares.astype(np.int64))
     points = np.empty((starts[-1], 2), np.float32)

@@ -69,6 +69,8 @@ def shapes_drawn(root: Element, group: str | None = None) -> Iterator[Curves]:
         raise DataError(f"has no element with the id {group!r}")
     waiting = [_Visit(root, _IDENTITY, inside=group is None, nested=False)]
     visited = 0
+    # What `use` repeats is parsed once.
+    parsed: dict[Element, Curves] = {}
     while waiting:
         visit = waiting.pop()
         visited += 1
@@ -82,7 +84,9 @@ def shapes_drawn(root: Element, group: str | None = None) -> Iterator[Curves]:
             waiting.append(_used(entered, by_id))
         elif tag in _SHAPES:
             if entered.inside and entered.visible:
-                yield transformed(read_path(shape_path(tag, element.attrib)), entered.matrix)
+                if element not in parsed:
+                    parsed[element] = read_path(shape_path(tag, element.attrib))
+                yield transformed(parsed[element], entered.matrix)
         else:
             waiting.extend(replace(entered, element=child, nested=True, used=False) for child in reversed(element))
 

@@ -77,7 +77,7 @@ def test_convert_from_standard_input(source, drawings, tmp_path):
 
 def test_convert_transforms_in_the_stated_order(source, drawings, tmp_path):
     call("convert", source, tmp_path / "out.arrow", "--fit", 100, "--resample", 2, "--simplify", 1.5)
-    expected = sketchkit.simplify(sketchkit.resample(sketchkit.fit(drawings, 100), 2), 1.5)
+    expected = sketchkit.simplify(sketchkit.resample(sketchkit.fit(drawings, 100, align="corner"), 2), 1.5)
     assert_same(sketchkit.read(tmp_path / "out.arrow"), expected)
     call("convert", source, tmp_path / "few.arrow", "--max-points", 9, "--first", 5)
     assert_same(sketchkit.read(tmp_path / "few.arrow"), sketchkit.simplify(drawings[:5], max_points=9))
@@ -182,3 +182,49 @@ def test_measure_some(source):
     assert [line.split()[0] for line in lines[1:]] == ["strokes"]
     with pytest.raises(SketchkitError, match="no measure is called 'inkk'"):
         call("measure", source, "--name", "inkk")
+
+
+def test_measures_of_files_that_carry_different_columns(source, tmp_path):
+    bare = tmp_path / "bare.ndjson"
+    bare.write_text('{"drawing":[[[0,1,5],[0,1,9]]]}\n')
+    for suffix in (".csv", ".parquet", ".ndjson"):
+        call("measure", source, bare, "--out", tmp_path / f"m{suffix}")
+    rows = pyarrow.parquet.read_table(tmp_path / "m.parquet").to_pylist()
+    assert [row["label"] for row in rows[-2:]] == ["class 0", None]
+    assert pyarrow.csv.read_csv(tmp_path / "m.csv").num_rows == 26
+
+
+def test_a_sheet_of_drawings_with_and_without_times(source, tmp_path):
+    timed = tmp_path / "timed.ndjson"
+    timed.write_text('{"word":"t","drawing":[[[0,1,5],[0,1,9],[0,10,20]]]}\n')
+    call("render", source, timed, tmp_path / "sheet.svg")
+    assert (tmp_path / "sheet.svg").read_text().count("<path") == 25 * 3 + 1
+
+
+def test_the_summary_does_not_stand_among_drawings(source, drawings, tmp_path):
+    result = call("convert", source, "-", "--to", "quickdraw")
+    (tmp_path / "out.ndjson").write_text(result.stdout)
+    assert_same(sketchkit.read(tmp_path / "out.ndjson"), drawings)
+    assert result.stderr == "25 drawings -> -\n"
+
+
+def test_nothing_left_is_a_table_of_no_rows(tmp_path):
+    (tmp_path / "bad.ndjson").write_text("{\n")
+    with pytest.warns(UserWarning, match="skipped 1 bad records"):
+        call("measure", tmp_path / "bad.ndjson", "--on-error", "skip", "--out", tmp_path / "m.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "m.parquet").num_rows == 0
+
+
+def test_one_file_cannot_be_both_results(source, tmp_path):
+    out = tmp_path / "o.arrow"
+    with pytest.raises(SketchkitError, match="name another file for what is skipped"):
+        call("convert", source, out, "--on-error", "skip", "--skipped", out)
+
+
+def test_quickdraws_own_steps(tmp_path):
+    raw = tmp_path / "raw.ndjson"
+    raw.write_text('{"word":"t","drawing":[[[10.5,20.25,500],[30,31,90],[0,10,20]]]}\n')
+    call("convert", raw, tmp_path / "o.ndjson", "--quickdraw")
+    expected = sketchkit.quickdraw_simplify(sketchkit.read(raw))
+    assert_same(sketchkit.read(tmp_path / "o.ndjson"), expected)
+    assert expected.points.max() == 255

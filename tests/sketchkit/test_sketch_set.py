@@ -208,3 +208,41 @@ def test_the_arrays_are_the_ragged_layout_of_shapely():
     )
     assert [len(line.geoms) for line in lines] == [len(sketch.strokes) for sketch in chosen]
     np.testing.assert_array_equal(shapely.get_coordinates(lines), block.points)
+
+
+def keyed(*keys):
+    dot = Sketch.from_strokes([[(0, 0)]])
+    return SketchSet.from_sketches([dot] * len(keys)).with_columns(key=np.array(keys))
+
+
+@pytest.mark.parametrize(
+    ("parts", "dtype"),
+    [
+        ([np.array([2**53 + 1]), np.array([7], np.uint64)], np.int64),
+        ([np.array([2**53 + 1]), np.array([2**63 + 1], np.uint64)], np.uint64),
+        ([np.array([-1]), np.array([2**63 + 1], np.uint64)], object),
+        ([np.array([2**53 + 1]), np.array([0.5])], object),
+        ([np.array([3]), np.array([0.5])], np.float64),
+        ([np.array([True]), np.array([7])], object),
+        ([np.array(["2017-03-02"], "M8[s]"), np.array([7])], object),
+    ],
+)
+def test_joining_columns_changes_no_value(parts, dtype):
+    joined = SketchSet.concat([keyed(*part) for part in parts]).columns["key"]
+    assert joined.dtype == dtype
+    for found, part in zip(joined, parts, strict=True):
+        assert found == part[0]
+        assert isinstance(found, (bool, np.bool_)) == isinstance(part[0], np.bool_)
+
+
+def test_gathering_changes_no_value():
+    values = [2**53 + 1, 0.5, [1, 2], [3, 4]]
+    drawings = [Sketch.from_strokes([[(0, 0)]], meta={"a": value}) for value in values]
+    assert SketchSet.from_sketches(drawings[:2]).columns["a"].tolist() == values[:2]
+    assert SketchSet.from_sketches(drawings[2:]).columns["a"].tolist() == values[2:]
+
+
+def test_offsets_beyond_the_points_are_an_error():
+    wrong = Sketch(np.zeros((3, 2), np.float32), np.array([0, 40]))
+    with pytest.raises(DataError, match="offsets up to 40 for 3 points"):
+        SketchSet.from_sketches([wrong])

@@ -213,7 +213,7 @@ def test_pieces_chunks_and_threads_do_not_matter(tmp_path, piece, monkeypatch):
     assert len(said) == 6
     monkeypatch.setattr(ndjson_lines, "_PIECE", piece)
     for cores in (1, 3):
-        monkeypatch.setattr(ndjson_lines, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(ndjson_lines, "thread_count", lambda _, cores=cores: cores)
         found, also_said = outcome(path, TIME, chunk=7)
         assert also_said == said
         assert len(found) == len(expected)

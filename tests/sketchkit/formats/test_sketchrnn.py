@@ -332,3 +332,23 @@ def test_the_real_files(shared_data, tmp_path, name, sizes):
     part = drawings[::50]
     sketchkit.write(part, tmp_path / "part.npz")
     assert_same(sketchkit.read(tmp_path / "part.npz"), part)
+
+
+def test_drawings_without_bytes_are_not_believed(tmp_path):
+    path = tmp_path / "claims.npz"
+    np.savez(path, train=np.zeros((300_000, 0, 3), np.int16))
+    with pytest.raises(DataError, match="claims 300000 drawings, and has no bytes"):
+        sketchkit.read(path, format="sketch-rnn")
+
+
+def test_damage_under_lzma_is_told(tmp_path):
+    plain, path = tmp_path / "plain.npz", tmp_path / "lzma.npz"
+    np.savez(plain, train=np.arange(3000, dtype=np.int16).reshape(100, 10, 3))
+    with zipfile.ZipFile(plain) as given, zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("train.npy", given.read("train.npy"))
+    data = bytearray(path.read_bytes())
+    for place in range(60, 200):
+        data[place] ^= 0x55
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match="zip archive is damaged"):
+        sketchkit.read(path, format="sketch-rnn")

@@ -346,7 +346,9 @@ def test_the_view_box_holds_the_drawing_with_its_line_width(name):
 
 def test_names_are_escaped_and_the_ink_takes_the_color_of_the_text():
     label = "a \"b\" <c> & 'd' \n\x00</svg>"
-    text = sketch_to_svg(Sketch.from_strokes([[(0, 0), (1, 1)]], label=label, key='"><script>'), stroke_width=0.5)
+    sketch = Sketch.from_strokes([[(0, 0), (1, 1)]], label=label, key='"><script>')
+    with pytest.warns(SketchkitWarning, match="XML has no place for 1 characters of"):
+        text = sketch_to_svg(sketch, stroke_width=0.5)
     root = ElementTree.fromstring(text)
     assert root.get("data-label") == label.replace("\x00", "\ufffd")
     assert root.find("{*}title").text == label.replace("\x00", "\ufffd")
@@ -398,6 +400,7 @@ def test_a_file_without_names_has_its_own_as_key(tmp_path):
     assert sketchkit.read(tmp_path / "roof.svg").columns["key"].tolist() == ["roof"]
 
 
+@pytest.mark.filterwarnings("ignore:XML has no place")
 def test_keys_never_lead_out_of_the_folder(tmp_path):
     for number, key in enumerate(("../escaped", "/escaped", "a/../../escaped", "", ".", "a\\b", "C:x", "CON/\0")):
         sketches = [Sketch.from_strokes([[(0, 0), (1, 1)]], key=key)]
@@ -469,3 +472,12 @@ def test_the_line_art_of_openmoji():
     # A few draw their lines in another group; none is refused for anything else.
     assert len(refused) < 10
     assert all("draws nothing in the group 'line'" in words for words in refused)
+
+
+@pytest.mark.timeout(20)
+def test_a_large_path_that_is_used_often_is_refused_soon():
+    path = "M0 0" + "l1 1" * 20_000
+    uses = "<use href='#a'/>" * 5000
+    document = f'<svg><path id="a" d="{path}"/>{uses}</svg>'
+    with pytest.raises(DataError, match="needs more than 4000000 points, with what its use elements repeat"):
+        read_svg(document)
