@@ -125,7 +125,7 @@ def ours(path: Path) -> SketchSet:
 
 def _alone(path: Path) -> Callable[[], SketchSet]:
     def run() -> SketchSet:
-        with mock.patch("sketchkit.formats.ndjson_lines._cores", return_value=1):
+        with mock.patch("sketchkit.formats.ndjson_lines.thread_count", return_value=1):
             return ours(path)
 
     return run
