@@ -17,11 +17,13 @@ def test_every_section_is_a_benchmark(name):
     assert callable(importlib.import_module(name).tables)
 
 
-def test_one_thread_is_really_one():
-    """`sketchkit, 1 thread` replaces a name that must be there."""
-    lines = importlib.import_module("sketchkit.formats.ndjson_lines")
-    assert "ndjson_lines.thread_count" in (REPOSITORY / "benchmarks" / "parsing_ndjson.py").read_text()
-    assert callable(lines.thread_count)
+def test_one_thread_reads_what_all_cores_read(tmp_path):
+    parsing = importlib.import_module("parsing_ndjson")
+    path = tmp_path / "lines.ndjson"
+    path.write_text('{"word":"roof","key_id":"1","drawing":[[[0,5,9],[9,0,9]]]}\n' * 50)
+    one, all_cores = parsing._alone(path)(), parsing.ours(path)
+    assert len(one) == len(all_cores) == 50
+    assert one.points.tobytes() == all_cores.points.tobytes()
 
 
 def test_contestants_take_turns_and_every_other_round_goes_backwards():
