@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sketchkit.kernels.json_numbers import number_end, parse_number
+
 __all__ = ["FALSE", "INTEGER", "MOST_FIELDS", "NULL", "NUMBER", "PADDING", "TEXT", "TRUE", "parse_lines"]
 
 PADDING = 16
@@ -26,8 +28,6 @@ _TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA, _MINUS, _ZERO, _COLON = 9, 10, 
 _OPEN_LIST, _BACKSLASH, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 92, 93, 123, 125
 _DRAWING = np.frombuffer(b"drawing", np.uint8)
 _TRUE, _FALSE, _NULL = (np.frombuffer(word, np.uint8) for word in (b"true", b"false", b"null"))
-# Powers of ten that float64 holds exactly: one multiplication or division by them rounds once.
-_POWERS = np.array([float(f"1e{exponent}") for exponent in range(23)])
 
 
 @njit(cache=True, nogil=True)
@@ -215,7 +215,7 @@ def _numbers(data: NDArray[np.uint8], at: int, out: NDArray[np.float32], first: 
             out[first + step * count] = np.float32(value)
             at = after
         else:
-            number, at = _number(data, at)
+            number, at = parse_number(data, at)
             if at < 0:
                 return -1, 0
             out[first + step * count] = np.float32(number)
@@ -232,92 +232,6 @@ def _numbers(data: NDArray[np.uint8], at: int, out: NDArray[np.float32], first: 
 
 
 @njit(cache=True, nogil=True)
-def _number(data: NDArray[np.uint8], at: int) -> tuple[float, int]:
-    """A number whose float32 is the one that its float64, correctly rounded, is rounded to; -1 where not for sure."""
-    last, whole = _number_end(data, at)
-    if last < 0:
-        return 0.0, -1
-    negative = data[at] == _MINUS
-    if negative:
-        at += 1
-    digits, exponent, mantissa, behind_point = 0, 0, 0, False
-    while at < last and data[at] != 69 and data[at] != 101:
-        if data[at] == 46:
-            behind_point = True
-        else:
-            mantissa = 10 * mantissa + int(data[at]) - _ZERO
-            digits += mantissa > 0
-            exponent -= behind_point
-            # int64 holds all numbers of 18 digits.
-            if digits > 18:
-                return 0.0, -1
-        at += 1
-    if at < last:
-        at += 1
-        below = data[at] == _MINUS
-        if below or data[at] == 43:
-            at += 1
-        power = 0
-        while at < last:
-            power = min(10 * power + int(data[at]) - _ZERO, 1000)
-            at += 1
-        exponent += -power if below else power
-    if mantissa == 0:
-        # An integer has no sign at 0.
-        return (-0.0 if negative and not whole else 0.0), last
-    if exponent < -44 or exponent > 22:
-        return 0.0, -1
-    value = float(mantissa)
-    exact = mantissa < 1 << 53 and exponent >= -22
-    if exponent < -22:
-        value, exponent = value / _POWERS[22], exponent + 22
-    value = value / _POWERS[-exponent] if exponent < 0 else value * _POWERS[exponent]
-    # Float32 rounds otherwise below its normal numbers, and ends above.
-    if value < 1e-36 or value > 1e38:
-        return 0.0, -1
-    if not exact:
-        # Rounded up to three times: off by less than 4 units of float64. That matters only beside the middle of two
-        # float32.
-        beside = np.float64(value).view(np.int64) & 0x1FFFFFFF
-        if abs(beside - 0x10000000) <= 8:
-            return 0.0, -1
-    return (-value if negative else value), last
-
-
-@njit(cache=True, nogil=True)
-def _number_end(data: NDArray[np.uint8], at: int) -> tuple[int, bool]:
-    """Where a number, as JSON spells it, ends, and whether it has neither a point nor an exponent."""
-    if data[at] == _MINUS:
-        at += 1
-    first = at
-    at = _digits_end(data, at)
-    if at == first or (data[first] == _ZERO and at > first + 1):
-        return -1, False
-    whole = True
-    if data[at] == 46:
-        first, whole = at + 1, False
-        at = _digits_end(data, first)
-        if at == first:
-            return -1, False
-    if data[at] == 69 or data[at] == 101:
-        at, whole = at + 1, False
-        if data[at] == 43 or data[at] == _MINUS:
-            at += 1
-        first = at
-        at = _digits_end(data, at)
-        if at == first:
-            return -1, False
-    return at, whole
-
-
-@njit(cache=True, nogil=True)
-def _digits_end(data: NDArray[np.uint8], at: int) -> int:
-    while data[at] >= _ZERO and data[at] <= 57:
-        at += 1
-    return at
-
-
-@njit(cache=True, nogil=True)
 def _scalar(data: NDArray[np.uint8], at: int) -> tuple[int, int, int, int]:
     """What a value is, where its text or number starts and ends, and the position after it."""
     byte = data[at]
@@ -330,7 +244,7 @@ def _scalar(data: NDArray[np.uint8], at: int) -> tuple[int, int, int, int]:
         return FALSE, at, at + 5, at + 5
     if byte == 110 and _begins_with(data, at, _NULL):
         return NULL, at, at + 4, at + 4
-    last, whole = _number_end(data, at)
+    last, whole = number_end(data, at)
     if last < 0:
         return NULL, 0, 0, -1
     kind = INTEGER if whole and last - at <= 18 and not (byte == _MINUS and data[at + 1] == _ZERO) else NUMBER
