@@ -62,6 +62,7 @@ def _scaled(mantissa: int, exponent: int) -> float:
     if exponent < -44 or exponent > 22:
         return np.nan
     value = float(mantissa)
+    scaled: float
     if exponent < -22:
         scaled = value / _POWERS[22] / _POWERS[-22 - exponent]
     else:
@@ -84,8 +85,9 @@ def _beside_middle(mantissa: int, exponent: int, scaled: float, beside: int) -> 
     side. With `power` as the denominator, what the number has above the middle is an exact difference but for the
     last bits: the product of the middle and the power is taken as a sum of two float64 (Dekker 1971).
     """
-    unit = 2.0 ** (np.floor(np.log2(scaled)) - 52)
-    middle, power = scaled - beside * unit, _POWERS[-exponent]
+    unit: float = 2.0 ** (np.floor(np.log2(scaled)) - 52)
+    power: float = _POWERS[-exponent]
+    middle = scaled - beside * unit
     high = middle * power
     a, b = _split(middle)
     c, d = _split(power)
