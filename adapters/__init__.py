@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 # Public name -> module that defines it.
 _EXPORTS = {
     "NETWORKS": "networks",
-    "AdaptedCost": "adapted_model",
+    "AdaptedCost": "query_cost",
     "AdaptedModel": "adapted_model",
     "CanvasSelector": "selector",
     "Cost": "cost",
@@ -51,7 +51,6 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from sketchkit.adapters.adapted_model import AdaptedCost as AdaptedCost
     from sketchkit.adapters.adapted_model import AdaptedModel as AdaptedModel
     from sketchkit.adapters.adapting import adapt as adapt
     from sketchkit.adapters.cost import Cost as Cost
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
     from sketchkit.adapters.networks import mobilenet_v2 as mobilenet_v2
     from sketchkit.adapters.networks import vgg16 as vgg16
     from sketchkit.adapters.pretrained import load_pretrained as load_pretrained
+    from sketchkit.adapters.query_cost import AdaptedCost as AdaptedCost
     from sketchkit.adapters.selector import CanvasSelector as CanvasSelector
     from sketchkit.adapters.selector import canvas_reward as canvas_reward
     from sketchkit.adapters.selector import policy_gradient_loss as policy_gradient_loss

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from sketchkit.adapters.backbone import Backbone
-from sketchkit.adapters.cost import Cost, cost
 from sketchkit.adapters.description import Description
 from sketchkit.adapters.distillation import KDHead
+from sketchkit.adapters.inputs import Inputs
+from sketchkit.adapters.query_cost import AdaptedCost, query_cost
 from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.adapters.summary import Summary
 from sketchkit.blocks import as_block
@@ -27,38 +28,34 @@ from sketchkit.sketch_set import SketchSet
 
 __all__ = ["AdaptedCost", "AdaptedModel"]
 
-# ITU-R BT.601, for networks that take gray photos.
-_LUMA = (0.299, 0.587, 0.114)
-
-
-@dataclass(frozen=True)
-class AdaptedCost:
-    """What a query costs.
-
-    Args:
-        per_canvas: canvas size -> one pass of the network on it, without the selector.
-        selector: the canvas selector: its mean over the drawings given, else over a drawing of the most points.
-        shares: canvas size -> share of the drawings given that the selector sends there.
-        mean_flops: of selecting and embedding one of the drawings given.
-    """
-
-    per_canvas: dict[int, Cost]
-    selector: Cost
-    shares: dict[int, float] | None = None
-    mean_flops: float | None = None
+# Pixels of one pass unless batch_size= says otherwise: 64 images at 256 px, 4096 at 32 px. The first maps of
+# MobileNetV2 then take 0.4 GB, those of VGG-16 1.1 GB.
+_PASS_PIXELS = 1 << 22
 
 
 class AdaptedModel(nn.Module):
     """One network for photos and sketches, with L2-normalized embeddings; made by `adapt`.
 
+    The verbs `embed_...` record gradients as any module does: call them under `torch.inference_mode()` when none are
+    wanted, which is also a little faster. Gradients reach the network and, through `embed`, its inputs; drawing is not
+    differentiable (`sketchkit.torch_backend.rasterize_torch` is, and `embed_rasters` passes its gradients on), nor is
+    the choice of a canvas. They keep no state, so threads may share a model that is in evaluation mode. In training
+    mode batch norm takes its statistics over each pass, so over the photos or the sketches of one canvas.
+
     Args:
         network: its classifier taken off; becomes part of this module.
         description: how it was adapted.
         kd_head: holds a frozen teacher; it is not saved.
-    """
 
-    mean: torch.Tensor
-    std: torch.Tensor
+    Example:
+        >>> from sketchkit import Sketch, adapt
+        >>> adapted = adapt("mobilenet_v2", canvases=(32, 64), photo_size=64)
+        >>> roof = Sketch.from_strokes([[(0, 9), (5, 0), (9, 9)]])
+        >>> with torch.inference_mode():
+        ...     queries, gallery = adapted.embed_sketches([roof, roof]), adapted.embed_photos(torch.rand(3, 3, 80, 60))
+        >>> (queries @ gallery.T).shape
+        torch.Size([2, 3])
+    """
 
     def __init__(self, network: nn.Module, description: Description, *, kd_head: KDHead | None = None) -> None:
         super().__init__()
@@ -70,8 +67,7 @@ class AdaptedModel(nn.Module):
             len(description.canvases), hidden=description.selector_hidden, points=description.selector_points
         )
         self.kd_head = kd_head
-        self.register_buffer("mean", torch.tensor(description.mean).reshape(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(description.std).reshape(-1, 1, 1), persistent=False)
+        self.inputs = Inputs(description)
         parameter = _floating_parameter(network)
         if parameter is not None:
             self.to(parameter.device)
@@ -93,6 +89,16 @@ class AdaptedModel(nn.Module):
         """Width of the embeddings."""
         return self.description.embedding_dim or self.description.output.width
 
+    @property
+    def mean(self) -> torch.Tensor:
+        """Subtracted from the channels in 0..1, (channels, 1, 1)."""
+        return self.inputs.mean
+
+    @property
+    def std(self) -> torch.Tensor:
+        """What the channels are divided by, (channels, 1, 1)."""
+        return self.inputs.std
+
     def embed(self, inputs: torch.Tensor) -> torch.Tensor:
         """Normalized images (batch, channels, height, width) -> embeddings (batch, embedding_dim) of length 1."""
         features: torch.Tensor = self.backbone(inputs)
@@ -102,47 +108,77 @@ class AdaptedModel(nn.Module):
 
     forward = embed
 
-    def embed_photos(self, images: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
-        """Photos -> embeddings (batch, embedding_dim); see `photo_inputs`."""
-        return self.embed(self.photo_inputs(images))
+    def embed_photos(
+        self, images: torch.Tensor | NDArray[np.generic], *, batch_size: int | None = None
+    ) -> torch.Tensor:
+        """Photos -> embeddings (batch, embedding_dim), in the order given.
+
+        Args:
+            images: see `photo_inputs`; none give (0, embedding_dim).
+            batch_size: the most photos in one pass; None bounds the pixels of a pass.
+
+        Raises:
+            ParameterError: see `photo_inputs`; or `batch_size` is below 1.
+        """
+        pixels = torch.as_tensor(images)
+        step = _step(batch_size, self.photo_size**2)
+        if pixels.ndim != 4 or len(pixels) <= step:
+            inputs = self.photo_inputs(pixels)
+            return self.embed(inputs) if len(inputs) else self._no_embeddings()
+        parts = (pixels[start : start + step] for start in range(0, len(pixels), step))
+        return torch.cat([self.embed(self.photo_inputs(part)) for part in parts])
 
     def embed_rasters(self, rasters: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
-        """Rasters -> embeddings (batch, embedding_dim); see `raster_inputs`."""
-        return self.embed(self.raster_inputs(rasters))
+        """Rasters -> embeddings (batch, embedding_dim) in one pass; see `raster_inputs`."""
+        inputs = self.raster_inputs(rasters)
+        return self.embed(inputs) if len(inputs) else self._no_embeddings()
 
     def embed_sketches(
-        self, sketches: Sketch | SketchSet | Iterable[Sketch], canvas: int | Canvas | None = None
+        self,
+        sketches: Sketch | SketchSet | Iterable[Sketch],
+        canvas: int | tuple[int, int] | Canvas | None = None,
+        *,
+        batch_size: int | None = None,
     ) -> torch.Tensor:
         """Draw each sketch on its canvas and embed it: (batch, embedding_dim), in the order given.
 
-        The sketches of one canvas go through the network together, one pass a canvas.
+        The sketches of one canvas go through the network together. Progress is the caller's: embed a part at a time.
 
         Args:
-            sketches: one drawing or many.
-            canvas: draw all of them on this one; the size of one of `canvases`, or any `Canvas`.
+            sketches: one drawing or many; none give (0, embedding_dim).
+            canvas: draw all of them on this one; the size of one of `canvases`, or any `Canvas` of the same channels.
+            batch_size: the most drawings in one pass; None bounds the pixels of a pass.
 
         Raises:
-            ParameterError: no canvas has this size.
-            DataError: a coordinate is NaN or infinite.
+            ParameterError: no canvas has this size, this one has other channels, or `batch_size` is below 1.
+            DataError: no canvas is given and a coordinate is NaN or infinite; or the canvas shows what the drawings
+                lack.
         """
         block = as_block(sketches)
         if canvas is not None:
-            return self._embed_on(block, self._canvas(canvas))
+            return self._embed_on(block, self._canvas(canvas), batch_size)
         chosen = self.canvas_selector.select(block)
         rows = [np.flatnonzero(chosen == index) for index in range(len(self.canvases))]
         parts = [
-            self._embed_on(block[group], drawn_on)
+            self._embed_on(block if len(group) == len(block) else block[group], drawn_on, batch_size)
             for group, drawn_on in zip(rows, self.canvases, strict=True)
             if len(group)
         ]
-        if not parts:
-            return self.std.new_zeros(0, self.embedding_dim)
+        if len(parts) < 2:
+            return parts[0] if parts else self._no_embeddings()
         back = torch.from_numpy(np.argsort(np.concatenate(rows), kind="stable"))
         return torch.cat(parts)[back.to(parts[0].device)]
 
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
-        """The canvas size that the selector chooses for each drawing, (batch,); the largest when it is untrained."""
-        sizes = np.array([canvas.size for canvas in self.canvases], np.int64)
+        """The canvas size that the selector chooses for each drawing; the largest when it is untrained.
+
+        Returns:
+            (batch,) sides in pixels; (batch, 2) heights and widths where a canvas is rectangular.
+        """
+        if any(canvas.rectangular for canvas in self.canvases):
+            sizes = np.array([(canvas.height, canvas.width) for canvas in self.canvases], np.int64)
+        else:
+            sizes = np.array([canvas.size for canvas in self.canvases], np.int64)
         return sizes[self.canvas_selector.select(sketches)]
 
     def photo_inputs(self, images: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
@@ -155,53 +191,34 @@ class AdaptedModel(nn.Module):
         Raises:
             ParameterError: another shape, or floats that look like 0..255.
         """
-        pixels = torch.as_tensor(images).to(self.mean.device)
-        channels = self.description.channels
-        if pixels.ndim != 4 or pixels.shape[1] not in (3, channels):
-            raise ParameterError(f"photos must be (batch, 3, height, width), not {tuple(pixels.shape)}")
-        scaled = _in_unit_range(pixels, "photos")
-        if channels == 1 and scaled.shape[1] == 3:
-            scaled = (scaled * scaled.new_tensor(_LUMA).reshape(3, 1, 1)).sum(dim=1, keepdim=True)
-        size = (self.photo_size, self.photo_size)
-        if scaled.shape[2:] != size and len(scaled):
-            scaled = F.interpolate(scaled, size, mode="bilinear", antialias=True, align_corners=False)
-        return self._normalized(scaled)
+        return self.inputs.photos(images, self._dtype())
 
     def raster_inputs(self, rasters: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
-        """Rasters as the network takes them: dark ink on white, equal channels, normalized, at their own size.
+        """Rasters as the network takes them, normalized, at their own size.
+
+        Plain ink becomes a photo of dark ink on white, its channels equal. Planes of a canvas with other channels are
+        normalized as those of photos are, by their mean statistics where there are more or fewer: ink dark on white,
+        all else from 0 to 1 as it is.
 
         Args:
-            rasters: (batch, height, width), ink 255 on 0 in uint8, or 1 on 0 in float.
+            rasters: (batch, height, width), ink 255 on 0 in uint8, or 1 on 0 in float; (batch, planes, height, width)
+                where the canvases have planes.
 
         Raises:
             ParameterError: another shape, or floats that look like 0..255.
         """
-        ink = torch.as_tensor(rasters).to(self.mean.device)
-        if ink.ndim != 3:
-            raise ParameterError(f"rasters must be (batch, height, width), not {tuple(ink.shape)}")
-        ground = 1 - _in_unit_range(ink, "rasters")
-        return self._normalized(ground[:, None].expand(-1, self.description.channels, -1, -1))
+        return self.inputs.rasters(rasters, self._dtype())
 
     def cost(self, sketches: Sketch | SketchSet | Iterable[Sketch] | None = None) -> AdaptedCost:
         """FLOPs of a query on each canvas, in the paper's convention; and their mean over drawings, when given.
 
         Args:
             sketches: what the selector is asked about.
+
+        Raises:
+            ParameterError: there is no drawing among them.
         """
-        embedding = nn.Sequential(self.backbone, *([] if self.projection is None else [self.projection]))
-        channels = self.description.channels
-        per_canvas = {canvas.size: cost(embedding, canvas.size, channels=channels) for canvas in self.canvases}
-        if sketches is None:
-            return AdaptedCost(per_canvas, self._selector_cost(self.canvas_selector.points + 1))
-        block = as_block(sketches)
-        if not len(block):
-            raise ParameterError("there is no drawing to average over")
-        _, lengths = self.canvas_selector.encode(block)
-        selector = self._selector_cost(float(lengths.double().mean()))
-        sizes = self.select(block)
-        shares = {size: float(np.mean(sizes == size)) for size in per_canvas}
-        passes = sum(share * per_canvas[size].flops for size, share in shares.items())
-        return AdaptedCost(per_canvas, selector, shares, passes + selector.flops)
+        return query_cost(self, sketches)
 
     def summary(self) -> Summary:
         """What was adapted, and what it costs."""
@@ -211,17 +228,33 @@ class AdaptedModel(nn.Module):
             teacher=None if self.kd_head is None else getattr(self.kd_head.teacher, "description", None),
         )
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write weights (safetensors) and description (JSON); a kill at any time leaves the old or the new model.
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        results: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | os.PathLike[str] | None = None,
+        license: str | None = None,
+        datasets: Sequence[str] = (),
+    ) -> None:
+        """Write weights (safetensors), description (JSON) and a model card; a kill leaves the old or the new model.
 
-        The teacher in `kd_head` is not saved.
+        The teacher in `kd_head` is not saved. The card, README.md, replaces an earlier one of ours, never another file.
+
+        Args:
+            folder: made when it is not there.
+            results: what was measured, for the card: a row as a mapping of column to value, several such rows, or the
+                path of a JSON file that holds rows, or holds them as "rows" (the recipes' `results.json`). A row with
+                "dataset" also becomes metadata that the Hugging Face Hub reads.
+            license: of the weights, as the Hub names it: "mit".
+            datasets: names of what it was trained on.
 
         Raises:
             OutputError: the folder cannot be written.
+            ParameterError, MissingDataError: the results are no such rows, or not there.
         """
         from sketchkit.adapters.saving import save
 
-        save(self, folder)
+        save(self, folder, results=results, license=license, datasets=datasets)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], model: nn.Module | None = None) -> AdaptedModel:
@@ -229,8 +262,8 @@ class AdaptedModel(nn.Module):
 
         Args:
             folder: where it was saved.
-            model: the network as it was before `adapt`, with any weights; needed when it was not adapted from a name
-                or one of `sketchkit.adapters.networks`.
+            model: the network as it was before `adapt`, with any weights; needed when it was not adapted from a name,
+                nor is a network as timm, torchvision or transformers build it.
 
         Raises:
             MissingDataError: the folder holds no adapted model.
@@ -248,11 +281,21 @@ class AdaptedModel(nn.Module):
             # A network that is taken apart at the moment has no cost, but still a name.
             return f"AdaptedModel of {self.description.network}"
 
-    def _embed_on(self, block: SketchSet, canvas: Canvas) -> torch.Tensor:
-        return self.embed_rasters(torch.from_numpy(rasterize(block, canvas)))
+    def _embed_on(self, block: SketchSet, canvas: Canvas, batch_size: int | None) -> torch.Tensor:
+        step = _step(batch_size, canvas.height * canvas.width)
+        if len(block) <= step:
+            return self.embed_rasters(torch.from_numpy(rasterize(block, canvas)))
+        starts = range(0, len(block), step)
+        parts = (rasterize(block[start : start + step], canvas) for start in starts)
+        return torch.cat([self.embed_rasters(torch.from_numpy(part)) for part in parts])
 
-    def _canvas(self, canvas: int | Canvas) -> Canvas:
+    def _canvas(self, canvas: int | tuple[int, int] | Canvas) -> Canvas:
         if isinstance(canvas, Canvas):
+            if canvas.channels != self.canvases[0].channels:
+                raise ParameterError(
+                    f"the network was adapted to canvases of {', '.join(self.canvases[0].names)}, not of "
+                    f"{', '.join(canvas.names)}; draw those, or adapt it again"
+                )
             return canvas
         known = {each.size: each for each in self.canvases}
         if canvas not in known:
@@ -260,32 +303,22 @@ class AdaptedModel(nn.Module):
             raise ParameterError(f"no canvas of {canvas} px; there are {sizes}. A Canvas({canvas}) is drawn as it says")
         return known[canvas]
 
-    def _normalized(self, images: torch.Tensor) -> torch.Tensor:
-        normalized = (images - self.mean) / self.std
+    def _dtype(self) -> torch.dtype:
         parameter = _floating_parameter(self.backbone)
-        if parameter is not None:
-            normalized = normalized.to(parameter.dtype)
-        # Depthwise convolutions run some 2.5 times faster on a CPU in this layout; others do not mind.
-        return normalized.contiguous(memory_format=torch.channels_last)
+        return torch.float32 if parameter is None else parameter.dtype
 
-    def _selector_cost(self, steps: float) -> Cost:
-        """The selector's cost is linear in the steps of a drawing."""
-        one, two = (cost(self.canvas_selector, (torch.zeros(1, n, 5), torch.tensor([n]))) for n in (1, 2))
-        return Cost(
-            one.params,
-            round(one.macs + (steps - 1) * (two.macs - one.macs)),
-            round(one.flops + (steps - 1) * (two.flops - one.flops)),
-        )
+    def _no_embeddings(self) -> torch.Tensor:
+        # Some networks fail on an empty batch, so it is not run.
+        return self.std.new_zeros(0, self.embedding_dim, dtype=self._dtype())
 
 
-def _in_unit_range(values: torch.Tensor, name: str) -> torch.Tensor:
-    if values.dtype == torch.uint8:
-        return values.float() / 255
-    if not values.is_floating_point():
-        raise ParameterError(f"{name} must be uint8 or float in 0..1, not {values.dtype}")
-    if values.numel() and values.max() > 2:
-        raise ParameterError(f"{name} in floats must be in 0..1; these reach {values.max().item():.0f}, divide by 255")
-    return values
+def _step(batch_size: int | None, pixels: int) -> int:
+    """How many images of so many pixels go into one pass."""
+    if batch_size is None:
+        return max(_PASS_PIXELS // pixels, 1)
+    if batch_size < 1:
+        raise ParameterError(f"batch_size must be at least 1, not {batch_size}")
+    return batch_size
 
 
 def _floating_parameter(module: nn.Module) -> nn.Parameter | None:

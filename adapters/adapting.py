@@ -11,11 +11,12 @@ from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.backbone import Backbone
-from sketchkit.adapters.description import IMAGENET_MEAN, IMAGENET_STD, Description
+from sketchkit.adapters.description import IMAGENET_MEAN, IMAGENET_STD, Description, canvas_order
 from sketchkit.adapters.distillation import KDHead
 from sketchkit.adapters.probing import LEAF_TYPES, Output, find_classifier, output_form, take_off
 from sketchkit.adapters.recording import Recording, record
 from sketchkit.adapters.sources import Source, by_name, source_of
+from sketchkit.adapters.stems import stem_for
 from sketchkit.canvas import Canvas
 from sketchkit.errors import AdaptError, ParameterError
 
@@ -44,7 +45,9 @@ def adapt(
     Args:
         model: any image network, its input (batch, 3 or 1, height, width), its output logits, features, a map, tokens,
             or a tuple, mapping or object that holds one of these; or a name: `vgg16`, `mobilenet_v2`, or one of timm.
-        canvases: the sizes that sketches are drawn on; an int is short for a tight `Canvas`.
+        canvases: the sizes that sketches are drawn on; an int is short for a tight `Canvas`. With `channels` other
+            than ink they must be as many planes as the network takes channels, or sketches get a first convolution
+            of their own; see `sketchkit.adapters.stems`.
         photo_size: side of the photos in pixels.
         embedding_dim: adds a linear projection to this width; None keeps the network's features.
         teacher: a network like `model`, or an `AdaptedModel`, held frozen in `kd_head`.
@@ -68,10 +71,11 @@ def adapt(
         torch.Size([2, 1280])
     """
     network, source, name = _own_network(model, pretrained)
-    sizes = tuple(sorted((Canvas.of(canvas) for canvas in canvases), key=lambda canvas: canvas.size))
+    sizes = tuple(sorted((Canvas.of(canvas) for canvas in canvases), key=canvas_order))
     if photo_size < 1:
         raise ParameterError(f"photo_size must be 1 or more, not {photo_size}")
     removed, output, channels = _strip(network, name, photo_size, classifier)
+    stem = stem_for(network, name, sizes, channels, photo_size)
     description = Description(
         network=name,
         source=source,
@@ -85,6 +89,7 @@ def adapt(
         std=_for_channels(std, channels),
         selector_points=selector_points,
         selector_hidden=selector_hidden,
+        stem=stem,
     )
     _try_sizes(network, description)
     kd_head = None if teacher is None else KDHead(_own_teacher(teacher, photo_size, pretrained))
@@ -157,9 +162,9 @@ def _try_sizes(network: nn.Module, description: Description) -> None:
     """One image on every canvas: what a network cannot take is found out now, not in the middle of a training."""
     backbone = Backbone(network, description.output)
     width = description.output.width
-    refused: dict[int, str] = {}
+    refused: dict[object, str] = {}
     for canvas in description.canvases:
-        images = _images(network, 1, description.channels, canvas.size)
+        images = _images(network, 1, description.sketch_channels, canvas.height, canvas.width)
         features = _attempt(partial(backbone, images))
         if not isinstance(features, torch.Tensor):
             refused[canvas.size] = _reason(features)
@@ -182,10 +187,10 @@ def _attempt(run: Callable[[], object]) -> object:
         return error
 
 
-def _images(network: nn.Module, count: int, channels: int, size: int) -> torch.Tensor:
+def _images(network: nn.Module, count: int, channels: int, height: int, width: int | None = None) -> torch.Tensor:
     """Noise on the network's device, in its type; the global random state is left alone."""
     parameter = next((value for value in network.parameters() if value.is_floating_point()), torch.zeros(0))
-    noise = torch.rand(count, channels, size, size, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(count, channels, height, width or height, generator=torch.Generator().manual_seed(0))
     return noise.to(parameter.device, parameter.dtype)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from sketchkit.adapters.probing import Output
 from sketchkit.adapters.sources import Source
-from sketchkit.canvas import Canvas
+from sketchkit.canvas import CHANNELS, Canvas
 from sketchkit.errors import ParameterError
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Description"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Description", "canvas_order", "planes_of"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's RGB pixels in 0..1."""
@@ -29,13 +29,14 @@ class Description:
         classifier: paths of the modules taken off.
         output: what comes out without them.
         channels: of the network's input, 3 or 1.
-        canvases: smallest first, of different sizes.
+        canvases: smallest first, of different sizes and the same channels.
         photo_size: side of the photos in pixels.
         embedding_dim: width of the projection; None for none.
         mean: subtracted from each channel in 0..1.
         std: each channel is divided by it.
         selector_points: the most points that the selector reads.
         selector_hidden: width of the selector's state.
+        stem: path of the first convolution, where sketches have one of their own beside it; see `stems`.
 
     Raises:
         ParameterError: a value is out of range.
@@ -53,11 +54,15 @@ class Description:
     std: tuple[float, ...]
     selector_points: int
     selector_hidden: int
+    stem: str | None = None
 
     def __post_init__(self) -> None:
         sizes = [canvas.size for canvas in self.canvases]
-        if not sizes or len(set(sizes)) < len(sizes) or sizes != sorted(sizes):
+        ordered = [canvas_order(canvas) for canvas in self.canvases]
+        if not sizes or len(set(sizes)) < len(sizes) or ordered != sorted(ordered):
             raise ParameterError(f"canvases must have different sizes, at least one, smallest first, not {sizes}")
+        if len({canvas.channels for canvas in self.canvases}) > 1:
+            raise ParameterError("all canvases must have the same channels: one network takes the images of all")
         for name, value in (("photo_size", self.photo_size), ("embedding_dim", self.embedding_dim)):
             if value is not None and value < 1:
                 raise ParameterError(f"{name} must be 1 or more, not {value}")
@@ -67,6 +72,16 @@ class Description:
             )
         if min(self.std) <= 0:
             raise ParameterError(f"std must be above 0, not {self.std}")
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Names of the planes of the canvases; none for plain ink, which becomes gray photos."""
+        return planes_of(self.canvases[0])
+
+    @property
+    def sketch_channels(self) -> int:
+        """Channels of the network's inputs for sketches: the canvases' planes, or for plain ink those of photos."""
+        return len(self.planes) or self.channels
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -87,3 +102,27 @@ class Description:
             **{name: tuple(values[name]) for name in ("classifier", "mean", "std")},
         }
         return cls(**{**values, **rebuilt})
+
+
+def planes_of(canvas: Canvas) -> tuple[str, ...]:
+    """The channel of each plane of a canvas; none for plain ink.
+
+    Example:
+        >>> planes_of(Canvas(32, channels=("ink", "orientation")))
+        ('ink', 'orientation', 'orientation')
+        >>> planes_of(Canvas(32))
+        ()
+    """
+    if canvas.channels == "ink":
+        return ()
+    return tuple(name for name in canvas.names for _ in range(CHANNELS[name]))
+
+
+def canvas_order(canvas: Canvas) -> tuple[int, int]:
+    """What canvases are sorted by: their pixels, then their height.
+
+    Example:
+        >>> sorted([Canvas(64), Canvas((16, 64)), Canvas(16)], key=canvas_order)[1].size
+        (16, 64)
+    """
+    return canvas.height * canvas.width, canvas.height

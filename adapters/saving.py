@@ -1,7 +1,10 @@
-"""Adapted networks in a folder: `config.json` and the weights file that it names, by its hash.
+"""Adapted networks in a folder: `config.json`, the weights file that it names, by its hash, and a model card.
 
 The weights are written first, under a name of their own; then `config.json` is replaced in one step. So the folder
 holds a whole model at any time, whenever a program is killed.
+
+`config.json` also holds the embedding of one fixed image. A network that takes the weights and yet computes something
+else (another activation, a rebuilt one whose parameters say less than it does) is found out by it.
 """
 
 from __future__ import annotations
@@ -9,7 +12,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +25,10 @@ from torch import nn
 
 from sketchkit import __version__, atomic
 from sketchkit.adapters.description import Description
+from sketchkit.adapters.model_card import Results, model_card, write_card
 from sketchkit.adapters.probing import take_off
 from sketchkit.adapters.sources import build
+from sketchkit.adapters.stems import restore_stem
 from sketchkit.errors import AdaptError, MissingDataError, OutputError, ParameterError, WeightsError
 
 if TYPE_CHECKING:
@@ -31,11 +38,33 @@ __all__ = ["load", "save"]
 
 _CONFIG = "config.json"
 _FORMAT = 1
+# So many values of the fixed image's embedding are kept.
+_CHECKED = 64
 
 
-def save(adapted: AdaptedModel, folder: str | os.PathLike[str]) -> None:
-    """Write an adapted network; see `AdaptedModel.save_pretrained`."""
+def save(
+    adapted: AdaptedModel,
+    folder: str | os.PathLike[str],
+    *,
+    results: Results = None,
+    license: str | None = None,
+    datasets: Sequence[str] = (),
+) -> None:
+    """Write an adapted network; see `AdaptedModel.save_pretrained`.
+
+    Example:
+        >>> import tempfile
+        >>> from sketchkit import adapt
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> save(adapt("mobilenet_v2", canvases=(32,), photo_size=32), folder)
+        >>> sorted(path.suffix for path in folder.iterdir())
+        ['.json', '.md', '.safetensors']
+        >>> load(folder).embedding_dim
+        1280
+    """
     path = Path(folder)
+    # Before anything is written: what is wrong with the results must not leave half a folder behind.
+    card = model_card(adapted, results=results, license=license, datasets=datasets)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -54,11 +83,13 @@ def save(adapted: AdaptedModel, folder: str | os.PathLike[str]) -> None:
         "sketchkit": __version__,
         "weights": {"file": weights.name, "sha256": digest, "channels_last": _is_channels_last(adapted)},
         "model": adapted.description.to_dict(),
+        "check": _check(adapted),
     }
     atomic.write_text(path / _CONFIG, json.dumps(config, indent=2) + "\n")
     for old in path.glob("model-*.safetensors"):
         if old != weights:
             old.unlink(missing_ok=True)
+    write_card(path, card)
 
 
 def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> AdaptedModel:
@@ -66,7 +97,7 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
     from sketchkit.adapters.adapted_model import AdaptedModel
 
     path = Path(folder)
-    weights, description = _read_config(path / _CONFIG)
+    weights, description, expected = _read_config(path / _CONFIG)
     channels_last = weights["channels_last"]
     states = _read_weights(path, weights)
     # Weights are read over all that is drawn here: a program's random numbers do not depend on a load.
@@ -74,11 +105,42 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
         network = _network(description, model, path)
         try:
             take_off(network, description.classifier)
+            restore_stem(network, description)
             adapted = AdaptedModel(network, description)
             _put_in(adapted, states, channels_last)
         except (AdaptError, RuntimeError) as error:
             raise WeightsError(f"{path}: the weights are not of this {description.network}: {error}") from None
-    return adapted.eval()
+    adapted.eval()
+    if expected is not None and not _agrees(_check(adapted), expected):
+        raise WeightsError(
+            f"{path}: the weights fit this {description.network}, but it computes something else than the one that was "
+            "saved; pass model= with the network as it was before adapt"
+        )
+    return adapted
+
+
+def _check(adapted: AdaptedModel) -> list[float] | None:
+    """The embedding of a fixed image on the smallest canvas; None where it is not finite."""
+    canvas = adapted.canvases[0]
+    ramp = torch.arange(math.prod(canvas.shape_of(1))).reshape(canvas.shape_of(1))
+    modes = [(module, module.training) for module in adapted.modules()]
+    adapted.eval()
+    try:
+        with torch.no_grad():
+            embedding = adapted.embed_rasters((ramp * 37 % 251).to(torch.uint8))[0]
+    finally:
+        for module, training in modes:
+            module.training = training
+    values = [round(value, 6) for value in embedding.double().cpu().tolist()[:_CHECKED]]
+    return values if all(map(math.isfinite, values)) else None
+
+
+def _agrees(found: list[float] | None, expected: list[float]) -> bool:
+    """Whether two embeddings are those of one network, on machines that may round differently."""
+    if found is None or len(found) != len(expected):
+        return False
+    scale = max(max(map(abs, expected)), 1e-6)
+    return all(abs(one - other) <= 0.05 * scale for one, other in zip(found, expected, strict=True))
 
 
 def _put_in(adapted: AdaptedModel, states: dict[str, torch.Tensor], channels_last: bool) -> None:
@@ -110,7 +172,7 @@ def _network(description: Description, model: nn.Module | None, path: Path) -> n
         raise WeightsError(f"{path / _CONFIG}: {error}; save the model again") from None
 
 
-def _read_config(path: Path) -> tuple[dict[str, Any], Description]:
+def _read_config(path: Path) -> tuple[dict[str, Any], Description, list[float] | None]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -125,7 +187,9 @@ def _read_config(path: Path) -> tuple[dict[str, Any], Description]:
         weights = {**config["weights"], "file": Path(config["weights"]["file"]).name}
         if not isinstance(weights["sha256"], str) or not isinstance(weights["channels_last"], bool):
             raise TypeError("sha256 is a text, channels_last is true or false")
-        return weights, Description.from_dict(config["model"])
+        # Folders of 0.1 have no check.
+        check = config.get("check")
+        return weights, Description.from_dict(config["model"]), None if check is None else [float(v) for v in check]
     except WeightsError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:

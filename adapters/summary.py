@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sketchkit.adapters.description import Description
+from sketchkit.adapters.html_table import html_table
+from sketchkit.adapters.query_cost import size_words
 
 if TYPE_CHECKING:
-    from sketchkit.adapters.adapted_model import AdaptedCost
+    from sketchkit.adapters.query_cost import AdaptedCost
 
 __all__ = ["Summary"]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """An adapted network in a few values; printed, in a few lines.
+    """An adapted network in a few values; printed, in a few lines; in a notebook, as a table.
 
     Args:
         network: its name, or its class.
@@ -29,6 +31,19 @@ class Summary:
         flops: canvas size -> FLOPs of one pass, in the paper's convention.
         selector_flops: for a drawing of the most points.
         teacher: the network in `kd_head`, if there is one.
+        planes: of the canvases; none for plain ink.
+        own_stem: whether sketches have a first convolution of their own.
+
+    Example:
+        >>> from sketchkit import adapt
+        >>> print(adapt("mobilenet_v2", canvases=(32,), photo_size=32).summary())
+        AdaptedModel of mobilenet_v2
+          classifier taken off: classifier
+          embedding: 1280, from 1280 features (features)
+          parameters: 2,223,872 and 52,353 of the canvas selector
+          photos: 32 px
+          canvas   32 px: 0.01302 GFLOPs
+          canvas selector: at most 0.00674 GFLOPs
     """
 
     network: str
@@ -39,9 +54,11 @@ class Summary:
     photo_size: int
     params: int
     selector_params: int
-    flops: dict[int, int]
+    flops: dict[Any, int]
     selector_flops: int
     teacher: str | None
+    planes: tuple[str, ...] = ()
+    own_stem: bool = False
 
     @classmethod
     def of(cls, description: Description, cost: AdaptedCost, *, teacher: Description | None) -> Summary:
@@ -59,18 +76,29 @@ class Summary:
             flops={size: each.flops for size, each in cost.per_canvas.items()},
             selector_flops=cost.selector.flops,
             teacher=None if teacher is None else teacher.network,
+            planes=description.planes,
+            own_stem=description.stem is not None,
         )
 
     def __str__(self) -> str:
+        return "\n".join([f"AdaptedModel of {self.network}", *(f"  {name}: {value}" for name, value in self.lines())])
+
+    def _repr_html_(self) -> str:
+        return html_table(f"AdaptedModel of {self.network}", [], self.lines())
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What is printed, as names and values."""
         lines = [
-            f"AdaptedModel of {self.network}",
-            f"  classifier taken off: {', '.join(self.classifier) or 'none was found'}",
-            f"  embedding: {self.embedding_dim}, from {self.feature_width} features ({self.output_form})",
-            f"  parameters: {self.params:,} and {self.selector_params:,} of the canvas selector",
-            f"  photos: {self.photo_size} px",
-            *(f"  canvas {size:>4} px: {flops / 1e9:.5f} GFLOPs" for size, flops in self.flops.items()),
-            f"  canvas selector: at most {self.selector_flops / 1e9:.5f} GFLOPs",
+            ("classifier taken off", ", ".join(self.classifier) or "none was found"),
+            ("embedding", f"{self.embedding_dim}, from {self.feature_width} features ({self.output_form})"),
+            ("parameters", f"{self.params:,} and {self.selector_params:,} of the canvas selector"),
+            ("photos", f"{self.photo_size} px"),
+            *((f"canvas {size_words(size):>4} px", f"{flops / 1e9:.5f} GFLOPs") for size, flops in self.flops.items()),
         ]
+        if self.planes:
+            stem = "a first convolution of their own" if self.own_stem else "the photos' first convolution"
+            lines.append(("planes", f"{', '.join(self.planes)}, through {stem}"))
+        lines.append(("canvas selector", f"at most {self.selector_flops / 1e9:.5f} GFLOPs"))
         if self.teacher is not None:
-            lines.append(f"  teacher: {self.teacher}")
-        return "\n".join(lines)
+            lines.append(("teacher", self.teacher))
+        return lines
