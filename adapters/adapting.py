@@ -173,6 +173,8 @@ def _try_sizes(network: nn.Module, description: Description) -> None:
     if refused:
         taken = tuple(canvas.size for canvas in description.canvases if canvas.size not in refused)
         way = f"pass canvases={taken}" if taken else f"its photos are {description.photo_size} px"
+        if description.stem is not None and not taken:
+            way = f"draw ink, or as many planes as it takes channels, {description.channels}"
         raise AdaptError(
             f"{description.network} cannot take canvases of {', '.join(map(str, refused))} px "
             f"({next(iter(refused.values()))}); {way}"

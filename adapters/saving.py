@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,11 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
         except (AdaptError, RuntimeError) as error:
             raise WeightsError(f"{path}: the weights are not of this {description.network}: {error}") from None
     adapted.eval()
-    if expected is not None and not _agrees(_check(adapted), expected):
+    try:
+        same = expected is None or _agrees(_check(adapted), expected)
+    except Exception:  # another network may refuse the image in any way it likes
+        same = False
+    if not same:
         raise WeightsError(
             f"{path}: the weights fit this {description.network}, but it computes something else than the one that was "
             "saved; pass model= with the network as it was before adapt"
@@ -148,7 +153,10 @@ def _put_in(adapted: AdaptedModel, states: dict[str, torch.Tensor], channels_las
     for name, value in [*adapted.named_parameters(), *adapted.named_buffers()]:
         if name in states:
             value.data = value.data.to(states[name].dtype)
-    adapted.load_state_dict(states)
+    # Some modules look for the version of their state, which safetensors does not hold.
+    whole = OrderedDict(states)
+    whole._metadata = adapted.state_dict()._metadata  # type: ignore[attr-defined]  # as torch's own state dicts have
+    adapted.load_state_dict(whole)
     if channels_last:
         adapted.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 

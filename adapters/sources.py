@@ -12,6 +12,7 @@ from torch import nn
 
 from sketchkit.adapters.networks import NETWORKS, name_of
 from sketchkit.adapters.pretrained import load_pretrained
+from sketchkit.adapters.rebuilding import rebuild, recipe_of
 from sketchkit.errors import MissingDependencyError, ParameterError
 
 __all__ = ["Source", "build", "by_name", "source_of"]
@@ -22,7 +23,7 @@ class Source:
     """What builds a network again, without its weights.
 
     Args:
-        origin: `sketchkit` or `timm`.
+        origin: `sketchkit`, `timm`, `torchvision` or `transformers`.
         name: of the network there.
         arguments: of the function that builds it.
     """
@@ -61,28 +62,35 @@ def build(source: Source) -> nn.Module:
     """The network of a source, with random weights.
 
     Raises:
-        ParameterError: nobody knows the name, or the arguments are not those that `by_name` writes: a description comes
-            from outside, and what it says must not reach timm.
-        MissingDependencyError: it is timm's, and timm is not there or does not work.
+        ParameterError: nobody knows the name, or the arguments are not those that `source_of` writes: a description
+            comes from outside, and what it says must not reach another package.
+        MissingDependencyError: it is a network of another package that is not there or does not work.
+
+    Example:
+        >>> type(build(Source("sketchkit", "mobilenet_v2", {"num_classes": 5}))).__name__
+        'MobileNetV2'
     """
-    allowed = {"num_classes"} if source.origin == "sketchkit" else set()
-    if unknown := set(source.arguments) - allowed:
+    if source.origin != "sketchkit":
+        return rebuild(source.origin, source.name, source.arguments)
+    if unknown := set(source.arguments) - {"num_classes"}:
         raise ParameterError(f"the network {source.name} is described with {', '.join(sorted(unknown))}, unknown here")
-    if source.origin == "sketchkit":
-        if source.name not in NETWORKS:
-            raise ParameterError(f"no network {source.name!r}; there are {', '.join(NETWORKS)}")
-        return NETWORKS[source.name](**source.arguments)
-    timm = _timm()
-    if timm is None:
-        raise MissingDependencyError(f"{source.name} is a network of timm; pip install timm, or pass model=")
-    network: nn.Module = timm.create_model(source.name, pretrained=False)
-    return network
+    if source.name not in NETWORKS:
+        raise ParameterError(f"no network {source.name!r}; there are {', '.join(NETWORKS)}")
+    return NETWORKS[source.name](**source.arguments)
 
 
 def source_of(model: nn.Module) -> Source | None:
-    """The source of a network that was given as a module: known for ours alone."""
+    """The source of a network that was given as a module; None where nothing known builds one like it.
+
+    Example:
+        >>> source_of(NETWORKS["vgg16"]())
+        Source(origin='sketchkit', name='vgg16', arguments={'num_classes': None})
+    """
     known = name_of(model)
-    return None if known is None else Source("sketchkit", known[0], known[1])
+    if known is not None:
+        return Source("sketchkit", known[0], known[1])
+    recipe = recipe_of(model)
+    return None if recipe is None else Source(*recipe)
 
 
 def _timm() -> Any:

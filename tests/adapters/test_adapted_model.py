@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -231,3 +232,98 @@ def test_embeddings_agree_with_the_bare_network(adapted: AdaptedModel) -> None:
     inputs = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(adapted(inputs), F.normalize(adapted.backbone(inputs), dim=1))
     assert torch.equal(adapted(inputs), adapted.embed(inputs))
+
+
+def test_batches_of_any_size_give_the_same(adapted: AdaptedModel) -> None:
+    choosing(adapted)
+    sketches, photos = drawings(), torch.rand(7, 3, 40, 32)
+    together, of_photos = adapted.embed_sketches(sketches), adapted.embed_photos(photos)
+    for size in (1, 2, 100):
+        found = adapted.embed_sketches(sketches, batch_size=size)
+        torch.testing.assert_close(found, together, atol=1e-5, rtol=0)
+        forced = adapted.embed_sketches(sketches, canvas=16, batch_size=size)
+        torch.testing.assert_close(forced, adapted.embed_sketches(sketches, canvas=16), atol=1e-5, rtol=0)
+        torch.testing.assert_close(adapted.embed_photos(photos, batch_size=size), of_photos, atol=1e-5, rtol=0)
+    for size in (0, -1):
+        with pytest.raises(ParameterError, match="batch_size must be at least 1"):
+            adapted.embed_sketches(sketches, batch_size=size)
+        with pytest.raises(ParameterError, match="batch_size must be at least 1"):
+            adapted.embed_photos(photos, batch_size=size)
+
+
+def test_no_pass_is_larger_than_asked(adapted: AdaptedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    adapted.backbone.register_forward_pre_hook(lambda module, args: counts.append(len(args[0])))
+    adapted.embed_sketches(drawings(), canvas=32, batch_size=3)
+    adapted.embed_photos(torch.rand(5, 3, 32, 32), batch_size=2)
+    assert counts == [3, 3, 1, 2, 2, 1]
+    counts.clear()
+    monkeypatch.setattr("sketchkit.adapters.adapted_model._PASS_PIXELS", 2 * 32 * 32)
+    for canvas in SIZES:
+        adapted.embed_sketches(drawings(), canvas=canvas)
+    assert counts == [7, 2, 2, 2, 1, *[1] * 7]
+
+
+def test_the_network_is_not_run_on_nothing(adapted: AdaptedModel) -> None:
+    adapted = adapt(pooled().to(torch.bfloat16), canvases=SIZES, photo_size=32)
+    adapted.backbone.register_forward_pre_hook(lambda module, args: pytest.fail("it was run"))
+    for found in (
+        adapted.embed_sketches([]),
+        adapted.embed_sketches([], canvas=32),
+        adapted.embed_photos(torch.zeros(0, 3, 50, 50)),
+        adapted.embed_rasters(np.zeros((0, 16, 16), np.uint8)),
+    ):
+        assert found.shape == (0, 8)
+        assert found.dtype == torch.bfloat16
+
+
+def test_rectangular_canvases() -> None:
+    adapted = adapt(pooled(), canvases=(64, (24, 40), Canvas((40, 24))), photo_size=32)
+    assert [canvas.size for canvas in adapted.canvases] == [(24, 40), (40, 24), 64]
+    adapted.canvas_selector = ByStrokes(3)  # type: ignore[assignment]
+    sketches = drawings()
+    sizes = adapted.select(sketches)
+    assert sizes.shape == (7, 2)
+    assert {tuple(size) for size in sizes.tolist()} == {(24, 40), (40, 24), (64, 64)}
+    together = adapted.embed_sketches(sketches)
+    for index, size in enumerate(sizes.tolist()):
+        ink = sketchkit.rasterize(sketches[index], tuple(size))
+        assert ink.shape == (1, *size)
+        torch.testing.assert_close(together[index], adapted.embed_rasters(ink)[0], atol=1e-5, rtol=0)
+    assert torch.equal(
+        adapted.embed_sketches(sketches, canvas=(24, 40)),
+        adapted.embed_rasters(sketchkit.rasterize(sketches, (24, 40))),
+    )
+
+
+def test_rectangular_canvases_cost_what_their_pixels_do() -> None:
+    adapted = adapt(pooled(), canvases=((16, 64), 32), photo_size=32)
+    wide = cost(adapted.backbone, torch.zeros(1, 3, 16, 64))
+    assert adapted.cost().per_canvas[16, 64] == wide
+    assert "canvas 16 x 64 px" in str(adapted.summary())
+
+
+def test_threads_may_share_a_model(adapted: AdaptedModel) -> None:
+    choosing(adapted)
+    sketches = drawings()
+    with torch.inference_mode():
+        expected = adapted.embed_sketches(sketches)
+
+    def embed(_: int) -> torch.Tensor:
+        with torch.inference_mode():
+            return adapted.embed_sketches(sketches)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(torch.equal(found, expected) for found in pool.map(embed, range(16)))
+
+
+def test_gradients_reach_the_network_and_rasters_not_the_points(adapted: AdaptedModel) -> None:
+    adapted.embed_sketches(drawings())[:, 0].sum().backward()
+    assert all(value.grad is not None for value in adapted.backbone.parameters())
+    assert all(value.grad is None for value in adapted.canvas_selector.parameters())
+    rasters = torch.rand(2, 16, 16, requires_grad=True)
+    adapted.embed_rasters(rasters)[:, 0].sum().backward()
+    assert rasters.grad is not None
+    assert rasters.grad.abs().sum() > 0
+    with torch.inference_mode():
+        assert not adapted.embed_sketches(drawings()).requires_grad

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from sketchkit import (
 from sketchkit.adapters import mobilenet_v2, vgg16
 from sketchkit.adapters import saving as saving_module
 
-from models import MODELS, pooled
+from models import MODELS, Wrapped, pooled
 
 PHOTOS = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(5))
 SKETCH = Sketch.from_strokes([[(0, 0), (30, 5), (10, 40)], [(3, 3), (9, 9)]])
@@ -101,9 +102,9 @@ def test_another_network_is_refused(saved: Path, other: Callable[[], nn.Module])
         AdaptedModel.from_pretrained(saved, other())
 
 
-def test_the_folder_holds_json_and_safetensors_alone(saved: Path) -> None:
+def test_the_folder_holds_json_safetensors_and_a_card_alone(saved: Path) -> None:
     names = sorted(path.suffix for path in saved.iterdir())
-    assert names == [".json", ".safetensors"]
+    assert names == [".json", ".md", ".safetensors"]
     config = json.loads((saved / "config.json").read_text())
     assert config["weights"]["file"] == weights_of(saved).name
     assert config["model"]["classifier"] == ["fc"]
@@ -115,6 +116,62 @@ def test_the_teacher_is_not_saved(tmp_path: Path) -> None:
     again = AdaptedModel.from_pretrained(tmp_path, pooled())
     assert again.kd_head is None
     assert_same(adapted, again)
+
+
+def test_a_network_that_computes_something_else_is_refused(saved: Path) -> None:
+    other = pooled()
+    other.trunk[2] = nn.Hardtanh(-0.1, 0.1)
+    with pytest.raises(WeightsError, match="computes something else than the one that was saved; pass model="):
+        AdaptedModel.from_pretrained(saved, other)
+    shrunk = Wrapped(pooled(), lambda scores: scores / 0)
+    with pytest.raises(WeightsError):
+        AdaptedModel.from_pretrained(saved, shrunk)
+
+
+def test_a_folder_without_the_check_is_read(saved: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    assert len(config.pop("check")) == 8
+    del config["model"]["stem"]
+    (saved / "config.json").write_text(json.dumps(config))
+    AdaptedModel.from_pretrained(saved, pooled())
+
+
+def test_saving_leaves_modes_and_random_numbers_alone(tmp_path: Path) -> None:
+    adapted = adapt(pooled(), canvases=(32,), photo_size=32).train()
+    adapted.backbone.network.trunk[1].eval()
+    before = [module.training for module in adapted.modules()], torch.get_rng_state()
+    statistics = {name: value.clone() for name, value in adapted.named_buffers()}
+    adapted.save_pretrained(tmp_path)
+    assert [module.training for module in adapted.modules()] == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert all(torch.equal(value, statistics[name]) for name, value in adapted.named_buffers())
+
+
+def test_weights_that_are_not_finite_are_saved_all_the_same(tmp_path: Path) -> None:
+    adapted = adapt(pooled(), canvases=(32,), photo_size=32)
+    with torch.no_grad():
+        adapted.backbone.network.trunk[0].bias.fill_(float("nan"))
+    adapted.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["check"] is None
+    AdaptedModel.from_pretrained(tmp_path, pooled())
+
+
+def test_a_module_that_looks_for_its_states_version(tmp_path: Path) -> None:
+    AdaptedModel.save_pretrained(adapt(Versioned(), canvases=(32,), photo_size=32), tmp_path)
+    AdaptedModel.from_pretrained(tmp_path, Versioned())
+
+
+class Versioned(nn.Sequential):
+    """Refuses states without a version, as torchvision's MNASNet does."""
+
+    _version = 2
+
+    def __init__(self) -> None:
+        super().__init__(pooled())
+
+    def _load_from_state_dict(self, states: dict[str, Any], prefix: str, metadata: Any, *rest: Any) -> None:
+        assert metadata.get("version") == 2
+        super()._load_from_state_dict(states, prefix, metadata, *rest)
 
 
 @pytest.mark.parametrize(
