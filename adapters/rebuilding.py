@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
@@ -150,19 +151,20 @@ def _build_torchvision(torchvision: Any, name: str, arguments: dict[str, Any]) -
 
 
 def _build_transformers(transformers: Any, name: str, arguments: dict[str, Any]) -> nn.Module:
-    found: Any = getattr(transformers, name, None)
+    found = getattr(transformers, name, None)
     config = arguments.get("config")
     if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
         raise ParameterError(f"transformers has no network {name!r}")
     if not isinstance(config, Mapping) or any(config.get(key) for key in _REACHING):
         raise ParameterError(f"{name} is described with a configuration that reaches beyond its own class")
-    network: nn.Module = found(found.config_class.from_dict(dict(config)))
+    made: Any = found
+    network: nn.Module = made(made.config_class.from_dict(dict(config)))
     return network
 
 
 def _imported(package: str, name: str) -> Any:
     try:
-        if find_spec(package) is None:
+        if package not in sys.modules and find_spec(package) is None:
             raise MissingDependencyError(f"{name} is a network of {package}; pip install {package}, or pass model=")
         return importlib.import_module(package)
     except MissingDependencyError:

@@ -94,7 +94,7 @@ def stem_for(network: nn.Module, name: str, canvases: Sequence[Canvas], channels
         return None
     parameter = next((value for value in network.parameters() if value.is_floating_point()), torch.zeros(0))
     images = torch.rand(2, channels, photo_size, photo_size, generator=torch.Generator().manual_seed(0))
-    calls = record(network, images.to(parameter.device, parameter.dtype), ()).calls
+    calls = record(network, images.to(parameter.device, parameter.dtype), (nn.Conv2d,)).calls
     convolutions = [call for call in sorted(calls, key=lambda call: call.start) if isinstance(call.module, nn.Conv2d)]
     path = convolutions[0].path if convolutions else ""
     if not convolutions or sum(call.module is convolutions[0].module for call in calls) > 1:

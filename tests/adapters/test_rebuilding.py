@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def test_unknown_names_and_arguments() -> None:
 
 
 def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
     monkeypatch.setattr(rebuilding, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"pip install torchvision, or pass model="):
         rebuild("torchvision", "resnet18", {})

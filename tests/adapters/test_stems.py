@@ -118,7 +118,7 @@ def test_gray_networks() -> None:
     adapted = adapted_to(("ink",), pooled(channels=1))
     assert adapted.description.stem is None
     plain = adapt(pooled(channels=1), canvases=(32,), photo_size=32)
-    plain.load_state_dict(adapted.state_dict(), strict=False)
+    plain.backbone.load_state_dict(adapted.backbone.state_dict())
     expected = plain.embed_sketches(SKETCHES, canvas=32)
     torch.testing.assert_close(adapted.embed_sketches(SKETCHES, canvas=32), expected, atol=1e-5, rtol=0)
 
