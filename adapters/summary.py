@@ -36,14 +36,8 @@ class Summary:
 
     Example:
         >>> from sketchkit import adapt
-        >>> print(adapt("mobilenet_v2", canvases=(32,), photo_size=32).summary())
-        AdaptedModel of mobilenet_v2
-          classifier taken off: classifier
-          embedding: 1280, from 1280 features (features)
-          parameters: 2,223,872 and 52,353 of the canvas selector
-          photos: 32 px
-          canvas   32 px: 0.01302 GFLOPs
-          canvas selector: at most 0.00674 GFLOPs
+        >>> adapt("mobilenet_v2", canvases=(32,), photo_size=32).summary().params
+        2223872
     """
 
     network: str
