@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sketchkit.adapters.backbone import Backbone
+from sketchkit.adapters.batch_norm import passing, restore_batch_norm
 from sketchkit.adapters.description import Description
 from sketchkit.adapters.distillation import KDHead
 from sketchkit.adapters.inputs import Inputs
@@ -73,6 +74,7 @@ class AdaptedModel(nn.Module):
             self.to(parameter.device)
             if self.projection is not None:
                 self.projection.to(parameter.dtype)
+        restore_batch_norm(self)
 
     @property
     def canvases(self) -> tuple[Canvas, ...]:
@@ -122,16 +124,18 @@ class AdaptedModel(nn.Module):
         """
         pixels = torch.as_tensor(images)
         step = _step(batch_size, self.photo_size**2)
-        if pixels.ndim != 4 or len(pixels) <= step:
-            inputs = self.photo_inputs(pixels)
-            return self.embed(inputs) if len(inputs) else self._no_embeddings()
-        parts = (pixels[start : start + step] for start in range(0, len(pixels), step))
-        return torch.cat([self.embed(self.photo_inputs(part)) for part in parts])
+        with passing("photos"):
+            if pixels.ndim != 4 or len(pixels) <= step:
+                inputs = self.photo_inputs(pixels)
+                return self.embed(inputs) if len(inputs) else self._no_embeddings()
+            parts = (pixels[start : start + step] for start in range(0, len(pixels), step))
+            return torch.cat([self.embed(self.photo_inputs(part)) for part in parts])
 
     def embed_rasters(self, rasters: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
         """Rasters -> embeddings (batch, embedding_dim) in one pass; see `raster_inputs`."""
         inputs = self.raster_inputs(rasters)
-        return self.embed(inputs) if len(inputs) else self._no_embeddings()
+        with passing("sketches", min(inputs.shape[-2:])):
+            return self.embed(inputs) if len(inputs) else self._no_embeddings()
 
     def embed_sketches(
         self,

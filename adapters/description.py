@@ -18,6 +18,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 """Standard deviation of ImageNet's RGB pixels in 0..1."""
 
+_BATCH_NORMS = ("shared", "frozen", "per_domain", "per_canvas", "folded")
+
 
 @dataclass(frozen=True)
 class Description:
@@ -37,9 +39,19 @@ class Description:
         selector_points: the most points that the selector reads.
         selector_hidden: width of the selector's state.
         stem: path of the first convolution, where sketches have one of their own beside it; see `stems`.
+        batch_norm: how statistics are kept: `shared`, `frozen`, `per_domain`, `per_canvas` (see
+            `batch_norm.set_batch_norm`), or `folded` into the convolutions.
 
     Raises:
         ParameterError: a value is out of range.
+
+    Example:
+        >>> from sketchkit.adapters import adapt, mobilenet_v2
+        >>> description = adapt(mobilenet_v2(), canvases=(32,), photo_size=32).description
+        >>> description.network, description.output.width, description.batch_norm
+        ('mobilenet_v2', 1280, 'shared')
+        >>> Description.from_dict(description.to_dict()) == description
+        True
     """
 
     network: str
@@ -55,6 +67,7 @@ class Description:
     selector_points: int
     selector_hidden: int
     stem: str | None = None
+    batch_norm: str = "shared"
 
     def __post_init__(self) -> None:
         sizes = [canvas.size for canvas in self.canvases]
@@ -66,6 +79,8 @@ class Description:
         for name, value in (("photo_size", self.photo_size), ("embedding_dim", self.embedding_dim)):
             if value is not None and value < 1:
                 raise ParameterError(f"{name} must be 1 or more, not {value}")
+        if self.batch_norm not in _BATCH_NORMS:
+            raise ParameterError(f"batch_norm must be one of {', '.join(_BATCH_NORMS)}, not {self.batch_norm!r}")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ParameterError(
                 f"mean and std need {self.channels} values, one a channel, not {self.mean}, {self.std}"

@@ -1,4 +1,4 @@
-"""Losses on embeddings: retrieval, and what a teacher's distances teach a student.
+"""What a teacher's distances teach a student, and the average over canvases.
 
 Every function takes embeddings (batch, embedding_dim) by name; the anchor is a sketch, positive and negative
 are photos. Student and teacher may have different widths, since only distances are compared. Source: arXiv 2505.23763,
@@ -7,60 +7,34 @@ sections 3 and 4; where we depart from it, the docstring says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol, TypeVar, cast
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sketchkit.adapters.embedding_distances import (
+    check_batch,
+    check_rows,
+    cosine_similarities,
+    pairwise_distances,
+    positive_number,
+    row_distances,
+)
+from sketchkit.adapters.teacher_cache import TeacherCache, content_keys
 from sketchkit.errors import ParameterError
 
 __all__ = [
     "Embedder",
     "KDHead",
     "batch_relational_loss",
-    "info_nce",
-    "pairwise_distances",
     "relational_loss",
     "scale_averaged",
     "similarity_distillation_loss",
-    "triplet_loss",
 ]
 
 Scale = TypeVar("Scale")
-
-
-def pairwise_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Euclidean distances of all pairs: (n, embedding_dim), (m, embedding_dim) -> (n, m).
-
-    Two equal embeddings have distance 0 with gradient 0, where a plain square root would give NaN.
-
-    Example:
-        >>> pairwise_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
-        tensor([[5., 0.]])
-    """
-    _check_widths(first, second)
-    return _distance(first[:, None, :], second[None, :, :])
-
-
-def triplet_loss(
-    anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, *, margin: float
-) -> torch.Tensor:
-    """L_Tri = mean of max(0, margin + d(s, p) - d(s, n)), with the Euclidean distance d; a scalar.
-
-    Args:
-        anchor: the sketches s, (batch, embedding_dim).
-        positive: their photos p.
-        negative: other photos n.
-        margin: by how much the wrong photo must be farther away.
-
-    Example:
-        >>> triplet_loss(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 2), margin=0.25)
-        tensor(0.2500)
-    """
-    _check_rows(anchor, positive, negative)
-    return (margin + _distance(anchor, positive) - _distance(anchor, negative)).clamp_min(0).mean()
 
 
 def relational_loss(
@@ -72,11 +46,14 @@ def relational_loss(
     teacher_negative: torch.Tensor,
     *,
     beta: float,
+    divide_by_beta: bool = False,
 ) -> torch.Tensor:
     """L_RKD = H(d_sp^T, d_sp^S) + H(d_sn^T, d_sn^S) + H(d_pn^T, d_pn^S), averaged over the batch; a scalar.
 
-    H is the Huber loss: 0.5 x^2 up to beta, beta (|x| - 0.5 beta) beyond. The paper does not say whether it divides by
-    beta (smooth L1); we do not.
+    H is the Huber loss: 0.5 x^2 up to beta, beta (|x| - 0.5 beta) beyond, as the paper writes. Many codes (RKD among
+    them, with beta 1) use smooth L1 instead, which is H / beta: a weight of 10 on that loss with beta 0.05 equals a
+    weight of 200 on this one. `divide_by_beta=True` gives smooth L1, so that weights can be compared; RKD
+    (arXiv 1904.05068) also divides each network's distances by their mean, which we leave to you.
 
     Args:
         anchor: the student's sketches s, (batch, embedding_dim).
@@ -86,15 +63,30 @@ def relational_loss(
         teacher_positive: likewise.
         teacher_negative: likewise.
         beta: Huber threshold, in units of distance.
+        divide_by_beta: smooth L1 in place of the Huber loss.
+
+    Raises:
+        ParameterError: shapes do not fit, or beta is not above 0.
+
+    Example:
+        >>> student, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0, 0.0]])
+        >>> photo = torch.tensor([[0.0, 0.0, 3.0]])
+        >>> relational_loss(student, student, student, teacher, teacher, photo, beta=0.5)
+        tensor(2.7500)
+        >>> relational_loss(student, student, student, teacher, teacher, photo, beta=0.5, divide_by_beta=True)
+        tensor(5.5000)
     """
-    _check_rows(anchor, positive, negative)
-    _check_rows(teacher_anchor, teacher_positive, teacher_negative)
-    _check_batch(anchor, teacher_anchor)
+    check_rows(anchor, positive, negative)
+    check_rows(teacher_anchor, teacher_positive, teacher_negative)
+    check_batch(anchor, teacher_anchor)
     student = (anchor, positive, negative)
     teacher = (teacher_anchor.detach(), teacher_positive.detach(), teacher_negative.detach())
     pairs = ((0, 1), (0, 2), (1, 2))
     losses = [
-        _huber(_distance(student[a], student[b]), _distance(teacher[a], teacher[b]), beta).mean() for a, b in pairs
+        _huber(
+            row_distances(student[a], student[b]), row_distances(teacher[a], teacher[b]), beta, divide_by_beta
+        ).mean()
+        for a, b in pairs
     ]
     return torch.stack(losses).sum()
 
@@ -106,6 +98,7 @@ def batch_relational_loss(
     teacher_photos: torch.Tensor,
     *,
     beta: float,
+    divide_by_beta: bool = False,
 ) -> torch.Tensor:
     """The paper's L_RKD over all distances of a batch instead of one triplet's three; a scalar.
 
@@ -117,15 +110,26 @@ def batch_relational_loss(
         teacher_sketches: the teacher's embeddings of the same sketches, of any width.
         teacher_photos: of the same photos.
         beta: Huber threshold, in units of distance.
+        divide_by_beta: smooth L1 in place of the Huber loss; see `relational_loss`.
+
+    Raises:
+        ParameterError: shapes do not fit, or beta is not above 0.
+
+    Example:
+        >>> student, teacher = torch.zeros(2, 4), torch.tensor([[0.0], [1.0]])
+        >>> batch_relational_loss(student, student, teacher, teacher, beta=1.0)
+        tensor(1.2500)
     """
-    _check_batch(sketches, teacher_sketches)
-    _check_batch(photos, teacher_photos)
+    check_batch(sketches, teacher_sketches)
+    check_batch(photos, teacher_photos)
     across = _huber(
         pairwise_distances(sketches, photos),
         pairwise_distances(teacher_sketches.detach(), teacher_photos.detach()),
         beta,
+        divide_by_beta,
     ).mean()
-    return across + _within(sketches, teacher_sketches, beta) + _within(photos, teacher_photos, beta)
+    among_sketches = _within(sketches, teacher_sketches, beta, divide_by_beta)
+    return across + among_sketches + _within(photos, teacher_photos, beta, divide_by_beta)
 
 
 def similarity_distillation_loss(
@@ -147,46 +151,20 @@ def similarity_distillation_loss(
         teacher_sketches: the teacher's embeddings of the same sketches, of any width.
         teacher_photos: of the same photos.
         temperature: of both softmaxes.
-    """
-    _check_batch(sketches, teacher_sketches)
-    _check_batch(photos, teacher_photos)
-    student = _similarities(sketches, photos) / _positive("temperature", temperature)
-    teacher = _similarities(teacher_sketches.detach(), teacher_photos.detach()) / temperature
-    return _divergence(student, teacher) + _divergence(student.T, teacher.T)
-
-
-def info_nce(
-    sketches: torch.Tensor, photos: torch.Tensor, *, temperature: float, owner: torch.Tensor | None = None
-) -> torch.Tensor:
-    """In-batch contrastive loss, both ways; a scalar.
-
-    Sketch to photo: cross-entropy of each sketch's softmax over the photos. Photo to sketch: minus the log of the
-    share that a photo's own sketches have in its softmax over the sketches. The mean of each, summed. Not in the
-    paper, which trains on triplets. Source: van den Oord et al. 2018, arXiv 1807.03748.
-
-    Args:
-        sketches: (sketches, embedding_dim).
-        photos: (photos, embedding_dim), each once.
-        temperature: of the softmax over cosine similarities.
-        owner: (sketches,) int64, which photo each sketch belongs to; default: the one in the same row. A photo
-            without a sketch in the batch is only a negative.
 
     Raises:
-        ParameterError: shapes do not fit.
+        ParameterError: shapes do not fit, or the temperature is not above 0.
+
+    Example:
+        >>> sketches, photos = torch.eye(3), torch.eye(3)
+        >>> similarity_distillation_loss(sketches, photos, sketches[:, :2], photos[:, :2], temperature=1.0) > 0
+        tensor(True)
     """
-    if owner is None:
-        owner = torch.arange(len(sketches), device=sketches.device)
-        _check_batch(sketches, photos)
-    if owner.shape != (len(sketches),):
-        raise ParameterError(f"owner must be ({len(sketches)},), one photo a sketch, not {tuple(owner.shape)}")
-    similarities = _similarities(sketches, photos) / _positive("temperature", temperature)
-    owner = owner.to(similarities.device)
-    to_photo = F.cross_entropy(similarities, owner)
-    own = owner[None, :] == torch.arange(len(photos), device=owner.device)[:, None]
-    shown = own.any(dim=1)
-    backwards = similarities.T[shown]
-    share = backwards.masked_fill(~own[shown], float("-inf")).logsumexp(dim=1) - backwards.logsumexp(dim=1)
-    return to_photo - share.mean()
+    check_batch(sketches, teacher_sketches)
+    check_batch(photos, teacher_photos)
+    student = cosine_similarities(sketches, photos) / positive_number("temperature", temperature)
+    teacher = cosine_similarities(teacher_sketches.detach(), teacher_photos.detach()) / temperature
+    return _divergence(student, teacher) + _divergence(student.T, teacher.T)
 
 
 def scale_averaged(loss_at: Callable[[Scale], torch.Tensor], canvases: Iterable[Scale]) -> torch.Tensor:
@@ -198,6 +176,10 @@ def scale_averaged(loss_at: Callable[[Scale], torch.Tensor], canvases: Iterable[
 
     Raises:
         ParameterError: there is no canvas.
+
+    Example:
+        >>> scale_averaged(lambda size: torch.tensor(1.0 / size), [32, 64])
+        tensor(0.0234)
     """
     losses = [loss_at(canvas) for canvas in canvases]
     if not losses:
@@ -218,28 +200,57 @@ class Embedder(Protocol):
 class KDHead(nn.Module):
     """A frozen teacher beside a student: it stays in evaluation mode and passes no gradients.
 
+    With a cache, embeddings are looked up by keys (without keys: by the pictures' content) and those that are not there
+    are computed and written. A full cache needs no teacher.
+
     Args:
         teacher: an `Embedder` module; it is frozen in place, so give a copy.
+        cache: its embeddings on disk.
+
+    Raises:
+        ParameterError: there is neither.
+        WeightsError: the cache is another teacher's.
+
+    Example:
+        >>> from sketchkit.adapters import adapt, mobilenet_v2
+        >>> teacher = adapt(mobilenet_v2(), canvases=(32,), photo_size=32)
+        >>> student, photos = torch.rand(2, 8, requires_grad=True), torch.rand(2, 3, 32, 32)
+        >>> head = KDHead(teacher)
+        >>> rasters = torch.zeros(2, 32, 32, dtype=torch.uint8)
+        >>> loss = head.over_batch(student, student, rasters=rasters, images=photos, beta=0.05)
+        >>> loss.backward()
     """
 
-    def __init__(self, teacher: nn.Module) -> None:
+    def __init__(self, teacher: nn.Module | None = None, *, cache: TeacherCache | None = None) -> None:
         super().__init__()
-        self.teacher = teacher.requires_grad_(False).eval()
+        if teacher is None and cache is None:
+            raise ParameterError("a KD head needs a teacher, or a TeacherCache with its embeddings")
+        if teacher is not None and cache is not None:
+            cache.check(teacher)
+        self.teacher = None if teacher is None else teacher.requires_grad_(False).eval()
+        self.cache = cache
 
     def train(self, mode: bool = True) -> KDHead:
         """Set the mode of the head; the teacher stays in evaluation mode."""
         self.training = mode
         return self
 
-    @torch.no_grad()
-    def embed_photos(self, images: torch.Tensor) -> torch.Tensor:
-        """The teacher's embeddings of photos, (batch, embedding_dim)."""
-        return cast(Embedder, self.teacher).embed_photos(images)
+    def embed_photos(self, images: torch.Tensor | None = None, *, keys: Sequence[str] | None = None) -> torch.Tensor:
+        """The teacher's embeddings of photos, (batch, embedding_dim).
 
-    @torch.no_grad()
-    def embed_rasters(self, rasters: torch.Tensor) -> torch.Tensor:
-        """The teacher's embeddings of rasters (batch, height, width) at its own canvas, (batch, embedding_dim)."""
-        return cast(Embedder, self.teacher).embed_rasters(rasters)
+        Args:
+            images: as the teacher takes them; may be absent when all keys are in the cache.
+            keys: of the photos in the cache.
+
+        Raises:
+            MissingDataError: the cache lacks one, and there is no teacher or no picture.
+            ParameterError: images are needed.
+        """
+        return self._taught("photos", images, keys)
+
+    def embed_rasters(self, rasters: torch.Tensor | None = None, *, keys: Sequence[str] | None = None) -> torch.Tensor:
+        """The teacher's embeddings of rasters (batch, height, width) at its own canvas; see `embed_photos`."""
+        return self._taught("sketches", rasters, keys)
 
     def forward(
         self,
@@ -247,12 +258,16 @@ class KDHead(nn.Module):
         positive: torch.Tensor,
         negative: torch.Tensor,
         *,
-        rasters: torch.Tensor,
-        positive_images: torch.Tensor,
-        negative_images: torch.Tensor,
+        rasters: torch.Tensor | None = None,
+        positive_images: torch.Tensor | None = None,
+        negative_images: torch.Tensor | None = None,
+        sketch_keys: Sequence[str] | None = None,
+        positive_keys: Sequence[str] | None = None,
+        negative_keys: Sequence[str] | None = None,
         beta: float,
+        divide_by_beta: bool = False,
     ) -> torch.Tensor:
-        """`relational_loss` of the student's embeddings against the teacher's, which are computed here.
+        """`relational_loss` of the student's embeddings against the teacher's, which are computed or looked up here.
 
         Args:
             anchor: the student's sketches, (batch, embedding_dim).
@@ -261,67 +276,83 @@ class KDHead(nn.Module):
             rasters: the sketches as the teacher sees them, (batch, height, width) uint8.
             positive_images: the photos, (batch, 3, height, width).
             negative_images: the other photos.
+            sketch_keys: of the sketches in the cache.
+            positive_keys: likewise.
+            negative_keys: likewise.
             beta: Huber threshold.
+            divide_by_beta: see `relational_loss`.
         """
         return relational_loss(
             anchor,
             positive,
             negative,
-            self.embed_rasters(rasters),
-            self.embed_photos(positive_images),
-            self.embed_photos(negative_images),
+            self.embed_rasters(rasters, keys=sketch_keys).to(anchor.device),
+            self.embed_photos(positive_images, keys=positive_keys).to(anchor.device),
+            self.embed_photos(negative_images, keys=negative_keys).to(anchor.device),
             beta=beta,
+            divide_by_beta=divide_by_beta,
         )
 
+    def over_batch(
+        self,
+        sketches: torch.Tensor,
+        photos: torch.Tensor,
+        *,
+        rasters: torch.Tensor | None = None,
+        images: torch.Tensor | None = None,
+        sketch_keys: Sequence[str] | None = None,
+        photo_keys: Sequence[str] | None = None,
+        beta: float,
+        divide_by_beta: bool = False,
+    ) -> torch.Tensor:
+        """`batch_relational_loss` against the teacher; the arguments are those of `forward`."""
+        return batch_relational_loss(
+            sketches,
+            photos,
+            self.embed_rasters(rasters, keys=sketch_keys).to(sketches.device),
+            self.embed_photos(images, keys=photo_keys).to(sketches.device),
+            beta=beta,
+            divide_by_beta=divide_by_beta,
+        )
 
-def _distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    squared = (first - second).square().sum(dim=-1)
-    # The root's slope at 0 is infinite; there the root of 1 is taken and thrown away.
-    apart = squared > 0
-    return torch.where(apart, torch.where(apart, squared, 1).sqrt(), 0)
+    @torch.no_grad()
+    def _taught(
+        self, kind: Literal["photos", "sketches"], pictures: torch.Tensor | None, keys: Sequence[str] | None
+    ) -> torch.Tensor:
+        if self.cache is None:
+            if pictures is None:
+                raise ParameterError(f"the {kind} themselves are needed; keys alone are for a KD head with a cache")
+            return self._embed(kind, pictures)
+        if keys is None:
+            if pictures is None:
+                raise ParameterError(f"the KD head needs the {kind}, or their keys in the cache")
+            keys = content_keys(pictures)
+        missing = self.cache.missing(kind, keys)
+        if missing and pictures is not None and self.teacher is not None:
+            self.cache.add(kind, [keys[place] for place in missing], self._embed(kind, pictures[missing]))
+        return self.cache.get(kind, keys)
+
+    def _embed(self, kind: str, pictures: torch.Tensor) -> torch.Tensor:
+        teacher = cast(Embedder, self.teacher)
+        return teacher.embed_photos(pictures) if kind == "photos" else teacher.embed_rasters(pictures)
 
 
-def _huber(student: torch.Tensor, teacher: torch.Tensor, beta: float) -> torch.Tensor:
-    return F.huber_loss(student, teacher.to(student.dtype), reduction="none", delta=_positive("beta", beta))
+def _huber(student: torch.Tensor, teacher: torch.Tensor, beta: float, divide_by_beta: bool) -> torch.Tensor:
+    threshold = positive_number("beta", beta)
+    losses = F.huber_loss(student, teacher.to(student.dtype), reduction="none", delta=threshold)
+    return losses / threshold if divide_by_beta else losses
 
 
-def _within(student: torch.Tensor, teacher: torch.Tensor, beta: float) -> torch.Tensor:
+def _within(student: torch.Tensor, teacher: torch.Tensor, beta: float, divide_by_beta: bool) -> torch.Tensor:
     """Mean Huber over the pairs of different rows; 0 for a single row."""
     first, second = torch.triu_indices(len(student), len(student), offset=1, device=student.device)
     fixed = teacher.detach()
-    losses = _huber(_distance(student[first], student[second]), _distance(fixed[first], fixed[second]), beta)
+    apart, taught = row_distances(student[first], student[second]), row_distances(fixed[first], fixed[second])
+    losses = _huber(apart, taught, beta, divide_by_beta)
     return losses.sum() / max(len(losses), 1)
-
-
-def _similarities(sketches: torch.Tensor, photos: torch.Tensor) -> torch.Tensor:
-    _check_widths(sketches, photos)
-    return F.normalize(sketches, dim=1) @ F.normalize(photos, dim=1).T
 
 
 def _divergence(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     return F.kl_div(
         student.log_softmax(dim=1), teacher.to(student.dtype).log_softmax(dim=1), reduction="batchmean", log_target=True
     )
-
-
-def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ParameterError(f"{name} must be above 0, not {value}")
-    return value
-
-
-def _check_widths(first: torch.Tensor, second: torch.Tensor) -> None:
-    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
-        raise ParameterError(f"embeddings must be (batch, embedding_dim) of one width, not {shapes}")
-
-
-def _check_rows(*embeddings: torch.Tensor) -> None:
-    shapes = [tuple(each.shape) for each in embeddings]
-    if len(set(shapes)) > 1 or len(shapes[0]) != 2:
-        raise ParameterError(f"anchor, positive and negative must be (batch, embedding_dim) alike, not {shapes}")
-
-
-def _check_batch(first: torch.Tensor, second: torch.Tensor) -> None:
-    if len(first) != len(second):
-        raise ParameterError(f"{len(first)} embeddings on one side, {len(second)} on the other; rows must correspond")

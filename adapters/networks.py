@@ -2,6 +2,12 @@
 
 Modules are named as in torchvision, so that its state dicts load strictly, without torchvision being there.
 Sources: Simonyan and Zisserman 2014, arXiv 1409.1556; Sandler et al. 2018, arXiv 1801.04381.
+
+Example:
+    >>> sorted(NETWORKS)
+    ['mobilenet_v2', 'vgg16']
+    >>> type(NETWORKS["vgg16"]()).__name__
+    'VGG16'
 """
 
 from __future__ import annotations
@@ -33,6 +39,10 @@ def vgg16(num_classes: int | None = None) -> VGG16:
 
     Args:
         num_classes: of the three fully connected layers; None leaves them out and the last map comes out.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in vgg16().parameters())
+        14714688
     """
     return VGG16(num_classes)
 
@@ -42,6 +52,10 @@ def mobilenet_v2(num_classes: int = 1000) -> MobileNetV2:
 
     Args:
         num_classes: of the one fully connected layer.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in mobilenet_v2().features.parameters())
+        2223872
     """
     return MobileNetV2(num_classes)
 
@@ -51,6 +65,10 @@ class VGG16(nn.Module):
 
     Args:
         num_classes: of the three fully connected layers; None leaves them out.
+
+    Example:
+        >>> VGG16()(torch.zeros(1, 3, 64, 64)).shape
+        torch.Size([1, 512, 2, 2])
     """
 
     def __init__(self, num_classes: int | None = None) -> None:
@@ -85,6 +103,10 @@ class MobileNetV2(nn.Module):
 
     Args:
         num_classes: of the fully connected layer.
+
+    Example:
+        >>> MobileNetV2(10).eval()(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 10])
     """
 
     def __init__(self, num_classes: int = 1000) -> None:
@@ -113,7 +135,12 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": mobilenet_v2, "
 
 
 def name_of(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
-    """Name and arguments that build this network again, or None when it is not (or no longer) one of ours."""
+    """Name and arguments that build this network again, or None when it is not (or no longer) one of ours.
+
+    Example:
+        >>> name_of(mobilenet_v2(10))
+        ('mobilenet_v2', {'num_classes': 10})
+    """
     # A subclass may do anything, so the type itself is asked for.
     if type(model) is VGG16:
         name, arguments = "vgg16", {"num_classes": model.num_classes}

