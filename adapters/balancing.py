@@ -103,8 +103,8 @@ def gradient_norms(losses: dict[str, torch.Tensor], embeddings: Sequence[torch.T
 
     Example:
         >>> student = torch.tensor([[3.0, 4.0]], requires_grad=True)
-        >>> gradient_norms({"length": student.norm(), "square": student.square().sum()}, [student])
-        {'length': 1.0, 'square': 10.0}
+        >>> gradient_norms({"sum": (4 * student[:, 0]).sum(), "square": student.square().sum()}, [student])
+        {'sum': 4.0, 'square': 10.0}
     """
     if not all(each.requires_grad for each in embeddings):
         raise ParameterError("gradient norms are taken at embeddings with a graph; these were made under no_grad")

@@ -9,8 +9,8 @@ Modes of `set_batch_norm`:
 - `per_canvas`: one set for photos, one for each canvas.
 
 Scale and shift are shared in all modes, so the number of parameters stays the same. `embed_photos`, `embed_rasters` and
-`embed_sketches` choose the right set; who calls `adapted.embed` says what is passing by `passing`. Sources: Chang et al.
-2019, arXiv 1906.03950 (a set for each domain); Yu et al. 2018, arXiv 1812.08928 (a set for each size).
+`embed_sketches` choose the right set; who calls `adapted.embed` says what is passing by `passing`. Sources: Chang et
+al. 2019, arXiv 1906.03950 (a set for each domain); Yu et al. 2018, arXiv 1812.08928 (a set for each size).
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def _bank_names(mode: str, canvases: tuple[int, ...]) -> list[str]:
 def _with_own_statistics(norm: nn.Module) -> nn.Module:
     """A copy over the same parameters."""
     memo = {id(parameter): parameter for parameter in norm.parameters()}
-    return copy.deepcopy(norm, memo)  # type: ignore[arg-type]  # the memo maps to any object
+    return copy.deepcopy(norm, memo)
 
 
 def _predecessor(name: str, old: nn.ModuleDict) -> str:
@@ -271,7 +271,7 @@ def _fold(adapted: AdaptedModel) -> None:
         rest = _after_normalizing(norm)
         if rest is not None:
             mode = convolution.training
-            new[id(convolution)] = fuse_conv_bn_eval(convolution.eval(), norm.eval())  # type: ignore[type-var]  # a norm
+            new[id(convolution)] = fuse_conv_bn_eval(convolution.eval(), norm.eval())
             new[id(convolution)].train(mode)
             new[id(norm)] = rest
     _replace(adapted.backbone, new)

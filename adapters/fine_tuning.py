@@ -3,8 +3,8 @@
 Depth is the order in which a pass uses the weights (`execution.weight_layers`), so it means the same in every network.
 
 Modes: `adapted.train()` sets dropout and batch norm to training, `adapted.eval()` to evaluation, as in all of torch;
-`adapt` and `from_pretrained` give evaluation mode. The teacher in `kd_head` always evaluates. Layers that `freeze` froze
-evaluate whatever the mode: their batch norm statistics do not move, their dropout drops nothing.
+`adapt` and `from_pretrained` give evaluation mode. The teacher in `kd_head` always evaluates. Layers that `freeze`
+froze evaluate whatever the mode: their batch norm statistics do not move, their dropout drops nothing.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def parameter_groups(
 def freeze(adapted: AdaptedModel, *, depth: int | None = None, share: float | None = None) -> tuple[str, ...]:
     """Freeze the first layers of the embedding network and make all deeper ones trainable.
 
-    Frozen layers also evaluate, whatever mode is set: see the module's text. It survives `copy.deepcopy`, but is not saved.
+    Frozen layers also evaluate, whatever mode is set: see the module's text. It survives `copy.deepcopy`, but is not
+    saved.
 
     Args:
         adapted: changed in place; it is run once, in evaluation mode.

@@ -1,6 +1,7 @@
 """Losses that pull a sketch to its photo, without a teacher: triplets, the hardest triplets of a batch, contrast.
 
-Every function takes embeddings (batch, embedding_dim) by name; the anchor is a sketch, positive and negative are photos.
+Every function takes embeddings (batch, embedding_dim) by name; the anchor is a sketch, positive and negative are
+photos.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ def teacher_fingerprint(teacher: nn.Module) -> str:
         if not f"{path}.".startswith(_BESIDE):
             made_of = module.extra_repr() if path else ""
             digest.update(f"{path}:{type(module).__name__}:{made_of}\n".encode())
-    description = getattr(teacher, "description", None)
+    description: Any = getattr(teacher, "description", None)
     if hasattr(description, "to_dict"):
         settings = description.to_dict()
         kept = {name: settings[name] for name in _SETTINGS if name in settings}
