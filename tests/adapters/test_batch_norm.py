@@ -15,7 +15,7 @@ from sketchkit.adapters import SwitchableBatchNorm, fold_batch_norm, mobilenet_v
 from models import MODELS, pooled, trunk
 
 PHOTOS = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-SKETCHES = [Sketch.from_strokes([(0, 0), (30, 5), (10, 40)]), Sketch.from_strokes([(0, 0), (9, 9), (3, 50)])]
+SKETCHES = [Sketch.from_strokes([[(0, 0), (30, 5), (10, 40)]]), Sketch.from_strokes([[(0, 0), (9, 9), (3, 50)]])]
 MODES: list[Any] = ["shared", "frozen", "per_domain", "per_canvas"]
 
 
