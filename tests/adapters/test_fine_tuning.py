@@ -61,7 +61,9 @@ def test_every_make_of_network_has_all_its_trained_parameters_in_one_layer(name:
     reached = {key for key, value in adapted.named_parameters() if value.grad is not None}
     placed = [key for layer in layers for key in layer]
     assert len(placed) == len(set(placed))
-    assert set(placed) == reached
+    assert reached <= set(placed)
+    # What runs beside the embedding is placed too: of these networks, a second head alone.
+    assert all("head_dist" in key for key in set(placed) - reached)
     assert layers[-1] == ["projection.weight", "projection.bias"]
 
 
