@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import inspect
+import io
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
-from sketchkit.adapters.backbone import Backbone
 from sketchkit.adapters.description import IMAGENET_MEAN, IMAGENET_STD, Description, canvas_order
 from sketchkit.adapters.distillation import KDHead
+from sketchkit.adapters.dry_run import attempt, noise, reason, try_sizes
+from sketchkit.adapters.preprocessing import Preprocessing, preprocessing_of
 from sketchkit.adapters.probing import LEAF_TYPES, Output, find_classifier, output_form, take_off
 from sketchkit.adapters.recording import Recording, record
 from sketchkit.adapters.sources import Source, by_name, source_of
@@ -22,25 +26,32 @@ from sketchkit.errors import AdaptError, ParameterError
 
 __all__ = ["adapt"]
 
+# Tried in turn where neither the caller nor the network says a size.
+_PHOTO_SIZES = (256, 224, 384, 299, 240, 192, 160, 128, 112, 96, 64, 32)
+# What a forward may offer to take images of any size.
+_OPTIONS = ("interpolate_pos_encoding",)
+
 
 def adapt(
     model: nn.Module | str,
     *,
     canvases: Sequence[int | Canvas] = (32, 64, 128, 256),
-    photo_size: int = 256,
+    photo_size: int | None = None,
     embedding_dim: int | None = None,
     teacher: nn.Module | str | None = None,
-    mean: Sequence[float] = IMAGENET_MEAN,
-    std: Sequence[float] = IMAGENET_STD,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     selector_points: int = 64,
     selector_hidden: int = 128,
     classifier: str | None = "auto",
+    batch_norm: str = "shared",
     pretrained: bool = False,
 ) -> AdaptedModel:
     """Make an embedding network for photos and sketches out of an image network (arXiv 2505.23763).
 
     The classifier is found by a forward pass and taken off, maps and tokens are averaged, and every canvas size is
-    tried once. `model` and `teacher` are copied and stay as they are. The result is in evaluation mode.
+    tried once, in evaluation and in training mode. A forward that offers `interpolate_pos_encoding` is asked for it.
+    `model` and `teacher` are copied and stay as they are. The result is in evaluation mode.
 
     Args:
         model: any image network, its input (batch, 3 or 1, height, width), its output logits, features, a map, tokens,
@@ -48,15 +59,19 @@ def adapt(
         canvases: the sizes that sketches are drawn on; an int is short for a tight `Canvas`. With `channels` other
             than ink they must be as many planes as the network takes channels, or sketches get a first convolution
             of their own; see `sketchkit.adapters.stems`.
-        photo_size: side of the photos in pixels.
+        photo_size: side of the photos in pixels; None: what the network states, else 256, else the first usual size
+            that it takes.
         embedding_dim: adds a linear projection to this width; None keeps the network's features.
         teacher: a network like `model`, or an `AdaptedModel`, held frozen in `kd_head`.
-        mean: subtracted from channels in 0..1; default ImageNet's.
-        std: channels are divided by it; default ImageNet's.
+        mean: subtracted from channels in 0..1; None: what the network states (timm's `pretrained_cfg`, transformers'
+            image processor), else ImageNet's.
+        std: channels are divided by it; None as for `mean`.
         selector_points: the most points of a drawing that the canvas selector reads.
         selector_hidden: width of the selector's state.
-        classifier: `auto`: the trailing chain of linear layers, activations and dropout; or the path of the module
-            where the classifier begins; or None when nothing is to be taken off.
+        classifier: `auto`: the trailing chain of linear layers (or a 1x1 convolution), activations and dropout; or the
+            path of the module where the classifier begins; or None when nothing is to be taken off.
+        batch_norm: whose statistics batch norm keeps: `shared`, `frozen`, `per_domain` or `per_canvas`; see
+            `sketchkit.adapters.batch_norm.set_batch_norm`.
         pretrained: load ImageNet weights; for names only.
 
     Raises:
@@ -71,10 +86,12 @@ def adapt(
         torch.Size([2, 1280])
     """
     network, source, name = _own_network(model, pretrained)
-    sizes = tuple(sorted((Canvas.of(canvas) for canvas in canvases), key=canvas_order))
-    if photo_size < 1:
+    sizes = tuple(sorted(map(Canvas.of, canvases), key=canvas_order))
+    if photo_size is not None and photo_size < 1:
         raise ParameterError(f"photo_size must be 1 or more, not {photo_size}")
-    removed, output, channels = _strip(network, name, photo_size, classifier)
+    stated = preprocessing_of(network)
+    removed, output, seen = _strip(network, name, _photo_sizes(photo_size, stated, sizes), classifier)
+    channels, photo_size = seen.shape[1], seen.shape[2]
     stem = stem_for(network, name, sizes, channels, photo_size)
     description = Description(
         network=name,
@@ -85,13 +102,14 @@ def adapt(
         canvases=sizes,
         photo_size=photo_size,
         embedding_dim=embedding_dim,
-        mean=_for_channels(mean, channels),
-        std=_for_channels(std, channels),
+        mean=_for_channels(mean or stated.mean or IMAGENET_MEAN, channels),
+        std=_for_channels(std or stated.std or IMAGENET_STD, channels),
         selector_points=selector_points,
         selector_hidden=selector_hidden,
         stem=stem,
+        batch_norm=batch_norm,
     )
-    _try_sizes(network, description)
+    try_sizes(network, description)
     kd_head = None if teacher is None else KDHead(_own_teacher(teacher, photo_size, pretrained))
     return AdaptedModel(network, description, kd_head=kd_head).eval()
 
@@ -108,10 +126,22 @@ def _own_network(model: nn.Module | str, pretrained: bool) -> tuple[nn.Module, S
     if pretrained:
         raise ParameterError("pretrained=True is for names; load the weights into the network before adapting it")
     own = source_of(model)
+    name = getattr(model, "original_name", type(model).__name__)
     try:
-        return copy.deepcopy(model).eval(), own, own.name if own else type(model).__name__
-    except RuntimeError as error:
-        raise AdaptError(f"{type(model).__name__} cannot be copied: {error}") from error
+        return _copied(model).eval(), own, own.name if own else name
+    except Exception as error:  # whatever a foreign __deepcopy__ or __reduce__ raises
+        raise AdaptError(f"{name} cannot be copied: {reason(error)}; build it anew and pass that") from error
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    if not isinstance(model, torch.jit.ScriptModule):
+        return copy.deepcopy(model)
+    # A deep copy of a scripted network holds results in the place of parameters, which nobody can train.
+    buffer = io.BytesIO()
+    torch.jit.save(model, buffer)
+    buffer.seek(0)
+    copied: nn.Module = torch.jit.load(buffer)  # type: ignore[no-untyped-call]  # torch does not annotate it
+    return copied
 
 
 def _own_teacher(teacher: nn.Module | str, photo_size: int, pretrained: bool) -> nn.Module:
@@ -123,77 +153,55 @@ def _own_teacher(teacher: nn.Module | str, photo_size: int, pretrained: bool) ->
 
 
 def _strip(
-    network: nn.Module, name: str, photo_size: int, classifier: str | None
-) -> tuple[tuple[str, ...], Output, int]:
-    """Take the classifier off: the paths removed, the form of the output, the input's channels."""
-    seen = _recorded(network, name, photo_size)
+    network: nn.Module, name: str, photo_sizes: Sequence[int], classifier: str | None
+) -> tuple[tuple[str, ...], Output, torch.Tensor]:
+    """Take the classifier off: the paths removed, the form of the output, the images that were tried."""
+    options = tuple(each for each in _OPTIONS if each in _arguments(network))
+    seen = _recorded(network, name, photo_sizes, options)
     images = seen.kept[0]
-    channels = images.shape[1]
     removed = find_classifier(network, seen, classifier)
-    if not removed:
-        return removed, output_form(seen), channels
-    take_off(network, removed)
-    rest = _attempt(partial(record, network, images, LEAF_TYPES))
+    rest: object = seen
+    if removed:
+        take_off(network, removed)
+        rest = attempt(partial(record, network, images, LEAF_TYPES, options))
     if not isinstance(rest, Recording):
         raise AdaptError(
-            f"{name} does not run without its classifier ({', '.join(removed)}): {_reason(rest)}; pass classifier= "
+            f"{name} does not run without its classifier ({', '.join(removed)}): {reason(rest)}; pass classifier= "
             "with another module, or None to keep the network whole"
         )
-    return removed, output_form(rest), channels
+    return removed, replace(output_form(rest), options=options), images
 
 
-def _recorded(network: nn.Module, name: str, photo_size: int) -> Recording:
+def _recorded(network: nn.Module, name: str, sizes: Sequence[int], options: tuple[str, ...]) -> Recording:
     """A pass on two color photos, or on two gray ones when the network takes no others."""
     failures = []
-    for channels in (3, 1):
-        images = _images(network, 2, channels, photo_size)
-        seen = _attempt(partial(record, network, images, LEAF_TYPES))
-        if isinstance(seen, Recording):
-            return seen
-        failures.append(_reason(seen))
+    for size in sizes:
+        for channels in (3, 1):
+            seen = attempt(partial(record, network, noise(network, 2, channels, (size, size)), LEAF_TYPES, options))
+            if isinstance(seen, Recording):
+                return seen
+            failures.append(reason(seen))
+    scripted = isinstance(network, torch.jit.ScriptModule)
     raise AdaptError(
-        f"{name} takes no images (batch, 3 or 1, {photo_size}, {photo_size}): {failures[0]}; "
-        "photo_size= sets another size"
+        f"{name} takes no images (batch, 3 or 1, {sizes[0]}, {sizes[0]}): {failures[0]}; "
+        + ("it is scripted: pass the eager module" if scripted else "photo_size= sets another size")
     )
 
 
-@torch.no_grad()
-def _try_sizes(network: nn.Module, description: Description) -> None:
-    """One image on every canvas: what a network cannot take is found out now, not in the middle of a training."""
-    backbone = Backbone(network, description.output)
-    width = description.output.width
-    refused: dict[object, str] = {}
-    for canvas in description.canvases:
-        images = _images(network, 1, description.sketch_channels, canvas.height, canvas.width)
-        features = _attempt(partial(backbone, images))
-        if not isinstance(features, torch.Tensor):
-            refused[canvas.size] = _reason(features)
-        elif features.shape != (1, width):
-            refused[canvas.size] = f"features {tuple(features.shape)} come out there, not (1, {width})"
-    if refused:
-        taken = tuple(canvas.size for canvas in description.canvases if canvas.size not in refused)
-        way = f"pass canvases={taken}" if taken else f"its photos are {description.photo_size} px"
-        if description.stem is not None and not taken:
-            way = f"draw ink, or as many planes as it takes channels, {description.channels}"
-        raise AdaptError(
-            f"{description.network} cannot take canvases of {', '.join(map(str, refused))} px "
-            f"({next(iter(refused.values()))}); {way}"
-        )
+def _photo_sizes(asked: int | None, stated: Preprocessing, canvases: Sequence[Canvas]) -> list[int]:
+    """The sizes to try, the first that works counts: the one asked for alone, else stated, 256, usual ones."""
+    if asked is not None:
+        return [asked]
+    first = [] if stated.photo_size is None else [stated.photo_size]
+    return list(dict.fromkeys([*first, *_PHOTO_SIZES, *(canvas.side for canvas in canvases[::-1])]))
 
 
-def _attempt(run: Callable[[], object]) -> object:
-    """What a pass gives, or the error that it raises: a foreign forward may raise anything."""
+def _arguments(network: nn.Module) -> tuple[str, ...]:
+    """The names of what a forward takes."""
     try:
-        return run()
-    except Exception as error:
-        return error
-
-
-def _images(network: nn.Module, count: int, channels: int, height: int, width: int | None = None) -> torch.Tensor:
-    """Noise on the network's device, in its type; the global random state is left alone."""
-    parameter = next((value for value in network.parameters() if value.is_floating_point()), torch.zeros(0))
-    noise = torch.rand(count, channels, height, width or height, generator=torch.Generator().manual_seed(0))
-    return noise.to(parameter.device, parameter.dtype)
+        return tuple(inspect.signature(network.forward).parameters)
+    except (TypeError, ValueError):  # a scripted one tells nothing
+        return ()
 
 
 def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
@@ -201,7 +209,3 @@ def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
     if channels == 1 and len(values) == 3:
         return (sum(values) / 3,)
     return tuple(float(value) for value in values)
-
-
-def _reason(error: object) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

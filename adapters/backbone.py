@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sketchkit.adapters.probing import Output, tensor_at
+from sketchkit.errors import ParameterError
 
 __all__ = ["Backbone"]
 
@@ -27,12 +28,40 @@ class Backbone(nn.Module):
         self.output = output
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Features (batch, width) of normalized images (batch, channels, height, width)."""
-        found: torch.Tensor = tensor_at(self.network(inputs), self.output.at)
-        if self.output.form == "map":
+        """Features (batch, width) of normalized images (batch, channels, height, width).
+
+        Raises:
+            ParameterError: one image alone is trained on, and batch norm sees one value a channel.
+        """
+        if self.training and len(inputs) == 1:
+            return self._alone(inputs)
+        return self._features(inputs)
+
+    def _features(self, inputs: torch.Tensor) -> torch.Tensor:
+        options = dict.fromkeys(self.output.options, True)
+        found: torch.Tensor = tensor_at(self.network(inputs, **options), self.output.at)
+        form = self.output.form
+        if form == "map":
             return found.mean(dim=(2, 3))
-        if self.output.form == "flattened map":
+        if form == "map, channels last":
+            return found.mean(dim=(1, 2))
+        if form == "flattened map":
             return found.reshape(len(found), self.output.width, -1).mean(dim=2)
-        if self.output.form == "tokens":
+        if form == "tokens":
             return found.mean(dim=1)
+        if form == "tokens, channels first":
+            return found.mean(dim=2)
         return found
+
+    def _alone(self, inputs: torch.Tensor) -> torch.Tensor:
+        try:
+            return self._features(inputs)
+        except ValueError as error:
+            # torch's message, on a map of one place.
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ParameterError(
+                f"one image of {inputs.shape[2]} x {inputs.shape[3]} px alone cannot be trained on, its last maps are "
+                "1 x 1 and batch norm has nothing to average; use batches of 2 or more, larger canvases, or set the "
+                "batch norms to evaluation mode"
+            ) from None

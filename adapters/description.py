@@ -112,7 +112,7 @@ class Description:
         source, output = values["source"], values["output"]
         rebuilt = {
             "source": None if source is None else Source(**source),
-            "output": Output(**{**output, "at": tuple(output["at"])}),
+            "output": Output(**{**output, "at": tuple(output["at"]), "options": tuple(output.get("options", ()))}),
             "canvases": tuple(Canvas.of(canvas) for canvas in values["canvases"]),
             **{name: tuple(values[name]) for name in ("classifier", "mean", "std")},
         }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from sketchkit.adapters.recording import Call, Operation, Recording, storage_of
+from sketchkit.adapters.chain import ACTIVATIONS, BEFORE, LEAF_TYPES, PASSED, REORDERING, VIEWS, Chain, trailing_chain
+from sketchkit.adapters.recording import Call, Recording, storage_of
 from sketchkit.errors import AdaptError
 
 __all__ = [
@@ -23,32 +24,10 @@ __all__ = [
     "tensor_at",
 ]
 
-_ACTIVATIONS: tuple[type[nn.Module], ...] = (
-    *(nn.CELU, nn.ELU, nn.GELU, nn.GLU, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid),
-    *(nn.LogSoftmax, nn.Mish, nn.PReLU, nn.ReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softmax, nn.Softplus, nn.Tanh),
-)
-# What may lie between the linear layers of a classifier.
-_BETWEEN = (*_ACTIVATIONS, nn.BatchNorm1d, nn.LayerNorm)
-# What may go with its first linear layer.
-_BEFORE: tuple[type[nn.Module], ...] = (nn.Dropout, nn.AlphaDropout, nn.Identity, nn.Flatten)
-LEAF_TYPES: tuple[type[nn.Module], ...] = (nn.Linear, *_BETWEEN, *_BEFORE)
-"""What a classifier may consist of; leaves of a recording, also when they are parametrized."""
-
-# Operations outside modules that a chain may pass through ...
-_PASSED = {
-    name + suffix
-    for name in (
-        *("celu", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "relu", "silu", "tanh"),
-        *("dropout", "clone"),
-    )
-    for suffix in ("", "_")
-}
-# ... those that cannot be taken off with it when they come last, and those that only look at the same memory.
-_LAST = {"_softmax", "_log_softmax", "sigmoid", "sigmoid_", "log_sigmoid_forward"}
-_REORDERING = {"permute", "transpose", "t", "movedim"}
-_VIEWS = {"view", "_unsafe_view", "reshape", "alias", "detach", "expand", "unsqueeze", "squeeze", "select", "slice"}
-_VIEWS |= {"unbind", "split", "chunk", "as_strided"} | _REORDERING
-
+# Averages that may follow a classifier, and stay when it is taken off.
+_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool1d)
+# Of features: what a description from outside may ask for.
+_WIDEST = 1 << 16
 # Where an output with several tensors keeps the one that matters, the first that is there.
 _KEYS = ("logits", "pooler_output", "image_embeds", "embeddings", "features", "last_hidden_state", "out", "output")
 
@@ -59,21 +38,26 @@ class Output:
 
     Args:
         form: `features` (batch, features), `flattened map` (batch, channels * height * width), `map` (batch,
-            channels, height, width) or `tokens` (batch, tokens, features).
+            channels, height, width), `map, channels last` (batch, height, width, channels), `tokens` (batch, tokens,
+            features) or `tokens, channels first` (batch, channels, tokens).
         width: features or channels.
         at: where the tensor is in the output: keys and places, empty for a plain tensor.
+        options: arguments of the network's forward that are set to True.
     """
 
     form: str
     width: int
     at: tuple[str | int, ...]
+    options: tuple[str, ...] = ()
 
 
 def find_classifier(network: nn.Module, recording: Recording, named: str | None = "auto") -> tuple[str, ...]:
-    """The paths of the modules that turn features into class scores.
+    """The paths of what turns features into class scores, for `take_off`.
 
-    With `auto`, the trailing chain of Linear, Dropout, activation, normalization, Identity and Flatten modules that
-    gives the output, from its first Linear on; none when no Linear comes last. Whole Sequentials are named once.
+    With `auto`, the trailing chain of linear layers (or a 1x1 convolution), dropout, activations, normalization and
+    Flatten that gives the output, from its first layer on; several chains where their scores are summed; none when the
+    output comes from elsewhere. Whole Sequentials are named once. A parameter that a function multiplies with is named
+    with what is put in its place: `weight=eye(512)`, `bias=zeros(512)`.
 
     Args:
         network: the one that was recorded.
@@ -88,38 +72,38 @@ def find_classifier(network: nn.Module, recording: Recording, named: str | None 
         raise AdaptError(f"there is no module {named!r}; classifier= takes one of: {paths}")
     if named is None:
         return ()
-    calls = _trailing_chain(recording) if named == "auto" else _from(recording, named)
-    if not calls:
-        _refuse_doubtful(recording)
-    chain = {call.path for call in calls}
-    elsewhere = [call for call in recording.calls if call.path in chain and call not in calls]
-    if elsewhere:
-        raise AdaptError(
-            f"{elsewhere[0].path} is also used before the classifier and cannot be taken off; pass classifier=None to "
-            f"keep the network whole. {modules_seen(recording)}"
-        )
-    if calls and calls[0].source == storage_of(recording.kept[0]):
-        raise AdaptError(
-            "the network is one chain of linear layers from the image to the output, nothing would be left of it; pass "
-            f"classifier= with the module where class scores begin. {modules_seen(recording)}"
-        )
-    whole = _whole_sequentials(network, chain, {call.path for call in recording.calls})
-    if named == "auto":
-        return whole
-    return (named, *(path for path in whole if not f"{path}.".startswith(f"{named}.")))
+    if named != "auto":
+        calls = _from(recording, named)
+        whole = _whole_sequentials(network, {call.path for call in calls}, {call.path for call in recording.calls})
+        _refuse_shared(recording, calls)
+        return (named, *(path for path in whole if not f"{path}.".startswith(f"{named}.")))
+    chain = _chain(network, recording)
+    calls = [part.call for part in chain.parts if part.call is not None]
+    _refuse_shared(recording, calls)
+    whole = _whole_sequentials(network, {call.path for call in calls}, {call.path for call in recording.calls})
+    return (*whole, *_neutral(chain))
 
 
 def take_off(network: nn.Module, classifier: tuple[str, ...]) -> None:
     """Put an Identity in the place of each named module, under every name that it has.
 
+    `path=eye(n)`, `path=zeros(n)` and `path=ones(n)` put a constant in the place of a parameter, so that the function
+    that used it gives out what it takes.
+
     Raises:
-        AdaptError: the network has no such module.
+        AdaptError: the network has no such module or parameter.
     """
     modules = dict(network.named_modules())
-    missing = [path for path in classifier if path not in modules]
-    if missing:
-        raise AdaptError(f"the network has no module {missing[0]!r} to take off")
-    removed = {id(modules[path]) for path in classifier}
+    parameters = dict(network.named_parameters())
+    removed = set()
+    for entry in classifier:
+        path, _, neutral = entry.partition("=")
+        if path not in (parameters if neutral else modules):
+            raise AdaptError(f"the network has no {'parameter' if neutral else 'module'} {path!r} to take off")
+        if neutral:
+            _neutralize(network, path, parameters[path], neutral)
+        else:
+            removed.add(id(modules[path]))
     for module in modules.values():
         for name, child in module.named_children():
             if id(child) in removed:
@@ -142,8 +126,11 @@ def output_form(recording: Recording) -> Output:
             f"channels, height, width) or tokens (batch, tokens, features) can be adapted. {modules_seen(recording)}"
         )
     if len(shape) == 4:
-        return Output("map", shape[1], at)
+        last = _is_channels_last(recording, shape)
+        return Output("map, channels last", shape[3], at) if last else Output("map", shape[1], at)
     if len(shape) == 3:
+        if _flattened_channels(recording, tensor, kept=2) == shape[1]:
+            return Output("tokens, channels first", shape[1], at)
         return Output("tokens", shape[2], at)
     channels = _flattened_channels(recording, tensor)
     return Output("features", shape[1], at) if channels is None else Output("flattened map", channels, at)
@@ -184,6 +171,9 @@ def locate(output: Any) -> tuple[str | int, ...]:
 
 def tensor_at(output: Any, at: tuple[str | int, ...]) -> torch.Tensor:
     """The tensor at a place that `locate` found."""
+    if not at and not isinstance(output, torch.Tensor):
+        # In training mode some networks give more than in evaluation: scores of heads on the way, as a tuple.
+        at = locate(output)
     for key in at:
         output = output[key] if isinstance(key, int) else _named(output)[key]
     assert isinstance(output, torch.Tensor)
@@ -198,56 +188,70 @@ def _named(output: Any) -> Mapping[str, Any]:
     return getattr(output, "__dict__", {})
 
 
-def _trailing_chain(recording: Recording) -> list[Call]:
-    """The classifier's calls, first one first; empty when the output comes from anything but a chain with a Linear."""
-    found: list[Call] = []
-    blocking: Operation | None = None
+def _chain(network: nn.Module, recording: Recording) -> Chain:
+    """The trailing chain, when it can be taken off; it is empty when there is no classifier."""
     output = tensor_at(recording.output, locate(recording.output))
-    storage, before = storage_of(output), recording.clock + 1
-    while True:
-        call, operation = recording.last_call(storage, before), recording.last_operation(storage, before)
-        if operation is not None and (call is None or operation.end > call.end):
-            if operation.name in _LAST and not found:
-                blocking = operation
-            elif operation.name not in _PASSED | _VIEWS:
-                break
-            storage, before = _source(operation), operation.end
-        elif call is not None and isinstance(call.module, LEAF_TYPES) and call.source is not None:
-            found.append(call)
-            storage, before = call.source, call.start
-        else:
-            break
-    linear = [place for place, call in enumerate(found) if isinstance(call.module, nn.Linear)]
-    if not linear:
-        return []
-    if blocking is not None:
-        raise AdaptError(
-            f"the network's forward ends in a {blocking.name.strip('_')} that is no module and would stay behind when "
-            f"the classifier {found[0].path} is taken off; let it return the scores before it. "
-            f"{modules_seen(recording)}"
-        )
-    end = linear[-1] + 1
-    while end < len(found) and isinstance(found[end].module, _BEFORE):
-        end += 1
-    return found[:end][::-1]
-
-
-def _refuse_doubtful(recording: Recording) -> None:
-    """Scores that are combined or scaled outside of modules must not be taken for features."""
-    output = tensor_at(recording.output, locate(recording.output))
-    layers = [call for call in recording.calls if not isinstance(call.module, (*_ACTIVATIONS, *_BEFORE))]
-    if output.ndim == 2 and layers and isinstance(layers[-1].module, nn.Linear):
+    parameters = {storage_of(value): path for path, value in network.named_parameters()}
+    chain = trailing_chain(recording, storage_of(output), output.ndim, parameters)
+    layers = [call for call in recording.calls if not isinstance(call.module, (*ACTIVATIONS, *BEFORE))]
+    if not chain.parts and chain.unclear and output.ndim == 2 and layers and isinstance(layers[-1].module, nn.Linear):
+        # Scores that are changed outside of modules must not be taken for features.
         raise AdaptError(
             f"the network ends in the linear layer {layers[-1].path}, but what it gives is changed outside of modules, "
             "and whether it is a classifier is not clear; pass classifier= with the module where scores begin, or "
             f"None to keep the network whole. {modules_seen(recording)}"
         )
+    if chain.parts and chain.blocking is not None:
+        raise AdaptError(
+            f"the network's forward ends in a {chain.blocking.name.strip('_')} that is no module and would stay behind "
+            f"when the classifier {chain.parts[0].path} is taken off; let it return the scores before it. "
+            f"{modules_seen(recording)}"
+        )
+    if any(part.source == storage_of(recording.kept[0]) for part in chain.parts):
+        raise AdaptError(
+            "the network is one chain of linear layers from the image to the output, nothing would be left of it; pass "
+            f"classifier= with the module where class scores begin. {modules_seen(recording)}"
+        )
+    return chain
 
 
-def _source(operation: Operation) -> int:
-    # An operation without an input (torch.zeros) is never passed through: its name is in neither list.
-    assert operation.source is not None
-    return operation.source
+def _refuse_shared(recording: Recording, calls: list[Call]) -> None:
+    chain = {call.path for call in calls}
+    elsewhere = [call for call in recording.calls if call.path in chain and call not in calls]
+    if elsewhere:
+        raise AdaptError(
+            f"{elsewhere[0].path} is also used before the classifier and cannot be taken off; pass classifier=None to "
+            f"keep the network whole. {modules_seen(recording)}"
+        )
+
+
+def _neutral(chain: Chain) -> tuple[str, ...]:
+    """The entries for parameters: all as wide as what goes into the first layer."""
+    parts = [part for part in chain.parts if part.neutral]
+    width = next((part.width for part in reversed(parts) if part.layer), 0)
+    return tuple(dict.fromkeys(f"{part.path}={part.neutral}({width})" for part in reversed(parts) if width))
+
+
+def _neutralize(network: nn.Module, path: str, parameter: nn.Parameter, neutral: str) -> None:
+    kind, _, width = neutral.rstrip(")").partition("(")
+    makers: dict[str, Callable[[int], torch.Tensor]] = {"eye": torch.eye, "zeros": torch.zeros, "ones": torch.ones}
+    if kind not in makers or not width.isdecimal() or int(width) > _WIDEST:
+        raise AdaptError(f"{path}={neutral} says nothing that can be put in the place of a parameter")
+    value = makers[kind](int(width)).to(parameter.device, parameter.dtype)
+    leading = parameter.ndim - value.ndim
+    if kind == "eye":
+        value = value.reshape(*value.shape, *([1] * leading))
+    else:
+        value = value.reshape(*([1] * leading), *value.shape)
+    parent, _, name = path.rpartition(".")
+    module = dict(network.named_modules())[parent]
+    if isinstance(module, torch.jit.ScriptModule):
+        # Its attributes cannot be exchanged, but what a parameter holds can.
+        parameter.data = value
+        parameter.requires_grad_(False)
+        return
+    delattr(module, name)
+    module.register_buffer(name, value)
 
 
 def _from(recording: Recording, path: str) -> list[Call]:
@@ -257,13 +261,14 @@ def _from(recording: Recording, path: str) -> list[Call]:
         raise AdaptError(f"the module {path!r} takes no part in the forward pass. {modules_seen(recording)}")
     start = min(call.start for call in inside)
     after = sorted((call for call in recording.calls if call.start >= start), key=lambda call: call.start)
-    kept = [call for call in after if call not in inside and not isinstance(call.module, LEAF_TYPES)]
+    allowed = (*LEAF_TYPES, *_POOLS)
+    kept = [call for call in after if call not in inside and not isinstance(call.module, allowed)]
     if kept:
         raise AdaptError(
             f"{kept[0].path} ({type(kept[0].module).__name__}) comes after {path!r} and is no part of a classifier; "
             f"name a module nearer to the output. {modules_seen(recording)}"
         )
-    return after
+    return [call for call in after if call in inside or not isinstance(call.module, _POOLS)]
 
 
 def _whole_sequentials(network: nn.Module, chain: set[str], called: set[str]) -> tuple[str, ...]:
@@ -284,19 +289,32 @@ def _whole_sequentials(network: nn.Module, chain: set[str], called: set[str]) ->
     return tuple(sorted(paths, key=order.index))
 
 
-def _flattened_channels(recording: Recording, tensor: torch.Tensor) -> int | None:
-    """The channels of the map (batch, channels, height, width) that this tensor is a flattened view or copy of."""
-    features = tensor.shape[1]
+def _is_channels_last(recording: Recording, shape: tuple[int, ...]) -> bool:
+    """Whether a map is (batch, height, width, channels): the images are square, so the two equal sides are places."""
+    first, last = shape[1] == shape[2], shape[2] == shape[3]
+    if first != last:
+        return first
+    # All alike, or images of unequal strides: what worked on the map last tells its channels.
+    layers = [call for call in recording.calls if not isinstance(call.module, (*ACTIVATIONS, *BEFORE))]
+    return bool(layers) and isinstance(layers[-1].module, (nn.LayerNorm, nn.Linear)) and layers[-1].shape == shape
+
+
+def _flattened_channels(recording: Recording, tensor: torch.Tensor, kept: int = 1) -> int | None:
+    """The channels of the map (batch, channels, height, width) that this tensor is a flattened view or copy of.
+
+    `kept` counts the axes that are still there: 1 when all but the batch were flattened, 2 when places alone were.
+    """
+    features = tensor[0].numel() if kept == 2 else tensor.shape[1]
     storage, before = storage_of(tensor), recording.clock + 1
     while (operation := recording.last_operation(storage, before)) is not None:
-        if operation.name in _REORDERING:
+        if operation.name in REORDERING:
             return None
-        if len(operation.shape) == 4 and operation.name not in _VIEWS | {"clone"}:
+        if len(operation.shape) == 4 and operation.name not in VIEWS | {"clone"}:
             batch, channels, height, width = operation.shape
             whole = batch == tensor.shape[0] and channels * height * width == features
             return channels if whole and height * width > 1 else None
         # An activation that stayed behind as a function changes no place.
-        if operation.name not in _VIEWS | _PASSED or operation.source is None:
+        if operation.name not in VIEWS | PASSED or operation.source is None:
             return None
         storage, before = operation.source, operation.end
     return None

@@ -17,7 +17,7 @@ __all__ = ["Call", "Operation", "Recording", "record", "storage_of"]
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A call of a leaf module; `start` and `end` are places in the order of all events."""
+    """A call of a leaf module; `start` and `end` are places in the order of all events, `shape` is the result's."""
 
     path: str
     module: nn.Module
@@ -25,17 +25,22 @@ class Call:
     end: int
     source: int | None
     result: int | None
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """An operation of torch's dispatcher; `end` is its place in the order of all events."""
+    """An operation of torch's dispatcher; `end` is its place in the order of all events.
+
+    `operands` are the storages and shapes of all tensors that it was given, `source` is the first one's storage.
+    """
 
     name: str
     end: int
     source: int | None
     result: int
     shape: tuple[int, ...]
+    operands: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
 
 @dataclass(eq=False)
@@ -72,17 +77,23 @@ def storage_of(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
-def record(network: nn.Module, inputs: torch.Tensor, leaf_types: tuple[type[nn.Module], ...]) -> Recording:
+def record(
+    network: nn.Module,
+    inputs: torch.Tensor,
+    leaf_types: tuple[type[nn.Module], ...],
+    options: Sequence[str] = (),
+) -> Recording:
     """Run a network on one input, in the mode it is in, without gradients.
 
     Args:
         network: hooks are set on it and taken off again.
         inputs: its one input.
         leaf_types: modules of these types are leaves even when they have children (a parametrized Linear has).
+        options: names of arguments of its forward that are set to True.
     """
     recording = Recording(kept=[inputs])
     with torch.no_grad(), _hooks(network, recording, leaf_types), _Operations(recording):
-        recording.output = network(inputs)
+        recording.output = network(inputs, **dict.fromkeys(options, True))
     return recording
 
 
@@ -91,6 +102,9 @@ def _hooks(network: nn.Module, recording: Recording, leaf_types: tuple[type[nn.M
     starts: dict[str, list[int]] = {}
     handles = []
     for path, module in network.named_modules():
+        # Scripted modules call one another without Python: of them only the operations are seen.
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
         if path and (isinstance(module, leaf_types) or not any(True for _ in module.children())):
             starts[path] = []
 
@@ -108,6 +122,7 @@ def _hooks(network: nn.Module, recording: Recording, leaf_types: tuple[type[nn.M
                         recording.tick(),
                         None if source is None else storage_of(source),
                         None if result is None else storage_of(result),
+                        () if result is None else tuple(result.shape),
                     )
                 )
 
@@ -128,20 +143,23 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        source = _tensor(args)
+        operands = [leaf for leaf in tree_leaves(args) if isinstance(leaf, torch.Tensor)]
         made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+        known = tuple((storage_of(tensor), tuple(tensor.shape)) for tensor in operands)
         name = func.name().removeprefix("aten::").split(".")[0]
         for tensor in made:
             self.recording.operations.append(
                 Operation(
                     name,
                     self.recording.tick(),
-                    None if source is None else storage_of(source),
+                    known[0][0] if known else None,
                     storage_of(tensor),
                     tuple(tensor.shape),
+                    known,
                 )
             )
-        self.recording.kept += made
+        # Operands too: a copy of a weight that is dropped at once must not give its address away.
+        self.recording.kept += [*operands, *made]
         return output
 
 

@@ -161,6 +161,90 @@ class MeanOfHeads(TwoHeads):
         return (first + second) / 2
 
 
+class Functional(nn.Module):
+    """Scores by a function of parameters: `linear`, `matmul`, `cosine` (scaled), `convolution`, or an own leaf."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.trunk = kind, trunk()
+        self.weight = nn.Parameter(torch.randn(8, 5) if kind == "matmul" else torch.randn(5, 8))
+        self.bias, self.scale = nn.Parameter(torch.randn(5)), nn.Parameter(torch.tensor(3.0))
+        if kind == "convolution":
+            self.weight = nn.Parameter(torch.randn(5, 8, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.trunk(images)
+        features = maps.mean((2, 3))
+        if self.kind == "linear":
+            return F.linear(features, self.weight, self.bias)
+        if self.kind == "matmul":
+            return features @ self.weight + self.bias
+        if self.kind == "cosine":
+            return self.scale.exp() * F.linear(features, F.normalize(self.weight))
+        return F.conv2d(maps, self.weight, self.bias).mean((2, 3))
+
+
+class Cosine(nn.Module):
+    """A leaf with its own weight, as the heads of metric learning are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 8))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return 16 * F.linear(features, F.normalize(self.weight))
+
+
+class TokenHead(Tokens):
+    """Scores of every token, averaged; or of class token and map token, averaged (distilled)."""
+
+    def __init__(self, *, distilled: bool = False) -> None:
+        super().__init__()
+        self.first, self.second, self.distilled = nn.Linear(8, 5), nn.Linear(8, 5), distilled
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = super().forward(images)
+        if self.distilled:
+            return (self.first(tokens[:, 0]) + self.second(tokens[:, 1])) / 2
+        return self.first(tokens).mean(dim=1)
+
+
+class Interpolating(nn.Module):
+    """A position table for 4 x 4 patches that is interpolated when asked to, as in transformers; it gives an object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(image_size=32, image_mean=[0.5, 0.5, 0.5], image_std=[0.25, 0.25, 0.25])
+        self.patches, self.norm = nn.Conv2d(3, 8, 8, stride=8), nn.LayerNorm(8)
+        self.table = nn.Parameter(torch.randn(1, 8, 4, 4))
+        self.classifier = nn.Linear(8, 5)
+
+    def forward(self, images: torch.Tensor, interpolate_pos_encoding: bool = False) -> SimpleNamespace:
+        maps = self.patches(images)
+        table = self.table
+        if interpolate_pos_encoding:
+            table = F.interpolate(table, maps.shape[2:], mode="bilinear")
+        tokens = self.norm((maps + table).flatten(2).transpose(1, 2))
+        return SimpleNamespace(loss=None, logits=self.classifier(tokens.mean(1)), hidden_states=(tokens,))
+
+
+class Helped(nn.Module):
+    """More comes out in training than in evaluation: the scores of a head on the way, which may need a large map."""
+
+    def __init__(self, kernel: int = 1) -> None:
+        super().__init__()
+        self.trunk, self.way, self.fc = trunk(), nn.Conv2d(8, 5, kernel), nn.Linear(8, 5)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        maps = self.trunk(images)
+        scores = self.fc(maps.mean((2, 3)))
+        return (scores, self.way(maps).mean((2, 3))) if self.training else scores
+
+
+def convolutional(*layers: nn.Module) -> nn.Module:
+    return nn.Sequential(trunk(), *layers, nn.Flatten())
+
+
 class Reused(nn.Module):
     """One linear layer within the trunk and as the classifier."""
 
@@ -264,6 +348,37 @@ MODELS: dict[str, Case] = {
         "tokens",
         8,
     ),
+    "mean of heads": Case(MeanOfHeads, ("head", "head_dist"), "features", 8),
+    "distilled": Case(lambda: TokenHead(distilled=True), ("first", "second"), "features", 8),
+    "scores of all tokens, averaged": Case(TokenHead, ("first",), "features", 8),
+    "function, linear": Case(lambda: Functional("linear"), ("weight=eye(8)", "bias=zeros(8)"), "features", 8),
+    "function, matmul": Case(lambda: Functional("matmul"), ("weight=eye(8)", "bias=zeros(8)"), "features", 8),
+    "function, cosine": Case(lambda: Functional("cosine"), ("weight=eye(8)",), "features", 8),
+    "function, convolution": Case(lambda: Functional("convolution"), ("weight=eye(8)", "bias=zeros(8)"), "features", 8),
+    "leaf with its own weight": Case(lambda: Pooled("arc", Cosine()), ("arc.weight=eye(8)",), "features", 8),
+    "scaled scores": Case(lambda: Wrapped(pooled(), lambda x: 4 * x), ("inner.fc",), "features", 8),
+    "squeezenet-like": Case(
+        lambda: convolutional(nn.Dropout(), nn.Conv2d(8, 5, 1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1)),
+        ("1", "2", "3", "5"),
+        "map",
+        8,
+    ),
+    "convolution as the head": Case(
+        lambda: convolutional(nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 5, 1)), ("2", "3"), "map", 8
+    ),
+    "no classifier, convolution and activation after pooling": Case(
+        lambda: convolutional(nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 12, 1), nn.Hardswish()), (), "features", 12
+    ),
+    "no classifier, convolution and norm before pooling": Case(
+        lambda: convolutional(nn.Conv2d(8, 12, 1), nn.BatchNorm2d(12), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
+        (),
+        "features",
+        12,
+    ),
+    "map, channels last": Case(lambda: Wrapped(trunk(), lambda x: x.permute(0, 2, 3, 1)), (), "map, channels last", 8),
+    "tokens, channels first": Case(lambda: Wrapped(trunk(), lambda x: x.flatten(2)), (), "tokens, channels first", 8),
+    "interpolated positions": Case(Interpolating, ("classifier",), "features", 8),
+    "other output in training": Case(Helped, ("fc",), "features", 8),
     "one channel": Case(lambda: pooled(channels=1), ("fc",), "features", 8, channels=1),
     "parametrized linear": Case(parametrized, ("fc",), "features", 8),
     "half precision": Case(lambda: pooled().to(torch.bfloat16), ("fc",), "features", 8),
@@ -295,8 +410,16 @@ REFUSED: dict[str, Refusal] = {
     "functional softmax": Refusal(
         lambda: Wrapped(pooled(), lambda x: F.log_softmax(x, dim=1)), ("log_softmax", "inner.fc (Linear)"), {}
     ),
-    "scores combined by functions": Refusal(
-        MeanOfHeads, ("linear layer head_dist", "not clear", "classifier=", "None to keep"), {}
+    "scores changed by a function": Refusal(
+        lambda: Wrapped(pooled(), torch.cos), ("linear layer inner.fc", "not clear", "classifier=", "None to keep"), {}
+    ),
+    "a training that needs a larger map": Refusal(
+        lambda: Helped(kernel=5), ("cannot be trained on canvases of 32 px", "canvases=(64,)"), {}
+    ),
+    "one size, none of the canvases": Refusal(
+        lambda: Tokens(table=17, head=True),
+        ("cannot take canvases of 48, 64 px", "its size is fixed", "canvases=(32,)"),
+        {"canvases": (48, 64)},
     ),
     "labels": Refusal(lambda: Wrapped(pooled(), lambda x: x.argmax(1)), ("torch.int64", "inner.fc (Linear)"), {}),
     "linear layers alone": Refusal(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import sys
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -9,12 +10,29 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from sketchkit import AdaptedModel, AdaptError, ParameterError, adapt
 from sketchkit.adapters import mobilenet_v2, vgg16
+from sketchkit.adapters.description import IMAGENET_MEAN
 from sketchkit.errors import MissingDependencyError
 
-from models import MODELS, REFUSED, LateConvolution, MeanOfHeads, Pooled, VggLike, flat_to_block, flat_to_linear, pooled
+from models import (
+    MODELS,
+    REFUSED,
+    Functional,
+    Interpolating,
+    LateConvolution,
+    MeanOfHeads,
+    Pooled,
+    Tokens,
+    VggLike,
+    Wrapped,
+    flat_to_block,
+    flat_to_linear,
+    pooled,
+    trunk,
+)
 
 SMALL: dict[str, Any] = {"canvases": (32, 64), "photo_size": 32, "selector_hidden": 8}
 
@@ -132,6 +150,76 @@ def test_a_mean_of_heads_is_taken_off_by_name() -> None:
     assert adapted.summary().classifier == ("head", "head_dist")
     inputs = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(adapted.backbone(inputs), model.trunk(inputs).mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["linear", "matmul", "cosine", "convolution"])
+def test_a_function_of_parameters_gives_what_it_takes_when_taken_off(kind: str) -> None:
+    model = Functional(kind).eval()
+    adapted = adapt(model, **SMALL)
+    inputs = torch.rand(2, 3, 32, 32)
+    expected = F.normalize(model.trunk(inputs).mean((2, 3)))
+    torch.testing.assert_close(adapted.embed(inputs), expected)
+    assert not {name for name, _ in adapted.backbone.named_parameters()} & {"network.weight", "network.bias"} - {
+        "network.bias" if kind == "cosine" else ""
+    }
+
+
+def test_places_of_maps_and_tokens_are_averaged() -> None:
+    for name in ("map, channels last", "tokens, channels first"):
+        model = MODELS[name].build().eval()
+        inputs = torch.rand(2, 3, 64, 64)
+        with torch.no_grad():
+            expected = model.inner(inputs).mean((2, 3))
+            torch.testing.assert_close(adapt(model, **SMALL).backbone(inputs), expected)
+
+
+def test_scripted_and_quantized_networks() -> None:
+    model = nn.Sequential(trunk(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)).eval()
+    inputs = torch.rand(2, 3, 32, 32)
+    expected = model[0](inputs).mean((2, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls both of them outdated
+        scripted = torch.jit.script(model)
+        quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, dtype=torch.qint8)
+        networks = {"scripted": adapt(scripted, **SMALL), "quantized": adapt(quantized, **SMALL)}
+    for adapted in networks.values():
+        torch.testing.assert_close(adapted.backbone(inputs), expected)
+        assert adapted.backbone(inputs).requires_grad
+    assert networks["scripted"].description.classifier == ("3.weight=eye(8)", "3.bias=zeros(8)")
+    assert scripted(inputs).shape == (2, 5)
+
+
+def test_mean_std_and_size_are_those_the_network_states() -> None:
+    adapted = adapt(Interpolating(), canvases=(32, 64), selector_hidden=8)
+    assert (adapted.photo_size, adapted.description.mean, adapted.description.std) == (32, (0.5,) * 3, (0.25,) * 3)
+    assert adapted.description.output.options == ("interpolate_pos_encoding",)
+    given = adapt(Interpolating(), mean=(0.1, 0.2, 0.3), **SMALL).description
+    assert (given.mean, given.std) == ((0.1, 0.2, 0.3), (0.25,) * 3)
+    assert adapt(pooled(), canvases=(32,)).description.mean == IMAGENET_MEAN
+    assert adapt(pooled(), canvases=(32,)).photo_size == 256
+    fixed = adapt(Tokens(table=50, head=True), canvases=(56,))
+    assert fixed.photo_size == 56
+
+
+def test_what_timm_states_is_found_within_a_wrapper() -> None:
+    model = pooled()
+    model.pretrained_cfg = {"mean": (0, 0, 0), "std": (1, 1, 1), "input_size": (3, 48, 48), "fixed_input_size": True}
+    adapted = adapt(Wrapped(model, lambda x: x), canvases=(32,))
+    assert (adapted.description.mean, adapted.description.std, adapted.photo_size) == ((0, 0, 0), (1, 1, 1), 48)
+
+
+def test_one_image_alone_in_training() -> None:
+    model = Pooled("fc", nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 5)))
+    adapted = adapt(model, **SMALL).train()
+    assert adapted.backbone(torch.rand(2, 3, 32, 32)).shape == (2, 8)
+    with pytest.raises(ParameterError, match=r"32 x 32 px alone .* batches of 2"):
+        adapted.backbone(torch.rand(1, 3, 32, 32))
+
+
+def test_the_networks_statistics_are_not_changed_by_probing() -> None:
+    model = pooled()
+    adapted = adapt(model, **SMALL)
+    assert torch.equal(adapted.backbone.network.trunk[1].running_mean, model.trunk[1].running_mean)
 
 
 def test_embedding_dim_adds_a_projection() -> None:
