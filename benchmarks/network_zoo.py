@@ -23,7 +23,7 @@ _TIMM = (
     *("deit_tiny_distilled_patch16_224", "crossvit_tiny_240", "pit_ti_224", "tiny_vit_5m_224"),
     *("swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "maxvit_rmlp_pico_rw_256"),
     *("coatnet_nano_rw_224", "pvt_v2_b0", "twins_pcpvt_small", "focalnet_tiny_srf", "nfnet_l0", "inception_v3"),
-    *("xception41"),
+    "xception41",
 )
 # The same networks, built for images of any size.
 _TIMM_ANY_SIZE: dict[str, dict[str, Any]] = {
