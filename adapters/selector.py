@@ -35,6 +35,15 @@ class CanvasSelector(nn.Module):
 
     Raises:
         ParameterError: a number is out of range.
+
+    Example:
+        >>> import sketchkit
+        >>> roof = sketchkit.Sketch.from_strokes([[(0, 9), (5, 0), (9, 9)]])
+        >>> selector = CanvasSelector(4, hidden=8)
+        >>> selector(*selector.encode([roof, roof])).shape
+        torch.Size([2, 4])
+        >>> selector.select(roof)
+        array([3])
     """
 
     def __init__(self, canvases: int, *, hidden: int = 128, points: int = 64) -> None:
@@ -61,17 +70,22 @@ class CanvasSelector(nn.Module):
         Raises:
             DataError: a coordinate is NaN or infinite.
         """
-        block = simplify(as_block(sketches), max_points=self.points)
-        counts = np.diff(block.stroke_offsets[block.sketch_offsets])
-        lengths = counts + 1
-        rows = _stroke5(block, offsets_of(counts), offsets_of(lengths))
-        padded = np.zeros((len(block), int(lengths.max(initial=1)), 5), np.float32)
-        sketch = group_of(offsets_of(lengths))
-        padded[sketch, ranges(np.zeros(len(block), np.int64), lengths)] = rows
+        rows, offsets = self._rows(sketches)
+        lengths = np.diff(offsets)
+        padded = np.zeros((len(lengths), int(lengths.max(initial=1)), 5), np.float32)
+        padded[group_of(offsets), ranges(np.zeros(len(lengths), np.int64), lengths)] = rows
         return torch.from_numpy(padded), torch.from_numpy(lengths)
 
     def forward(self, sequences: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Logits (batch, canvases) of encoded drawings: (batch, steps, 5) and (batch,)."""
+        """Logits (batch, canvases) of encoded drawings: (batch, steps, 5) and (batch,).
+
+        While it is traced or exported nothing is packed: rows after a drawing's last cannot reach its state.
+        """
+        if torch.jit.is_tracing() or torch.compiler.is_exporting():
+            states, _ = self.gru(sequences)
+            last = (lengths - 1).reshape(-1, 1, 1).expand(-1, 1, self.hidden)
+            traced: torch.Tensor = self.to_logits(states.gather(1, last).squeeze(1))
+            return traced
         if len(sequences) == 0:
             return sequences.new_zeros(0, self.canvases)
         packed = pack_padded_sequence(sequences, lengths.cpu(), batch_first=True, enforce_sorted=False)
@@ -81,12 +95,36 @@ class CanvasSelector(nn.Module):
 
     @torch.no_grad()
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
-        """The most likely canvas of each drawing, (batch,) indices; of equally likely ones the last."""
-        sequences, lengths = self.encode(sketches)
+        """The most likely canvas of each drawing, (batch,) indices; of equally likely ones the last.
+
+        On the CPU in float32 by a compiled kernel, which reads the GRU's own weights: torch spends more than half of
+        a single drawing's time on calls between its steps.
+        """
         weight = self.to_logits.weight
-        logits = self(sequences.to(weight.device, weight.dtype), lengths)
+        if weight.device.type == "cpu" and weight.dtype == torch.float32:
+            logits = self._logits_by_kernel(*self._rows(sketches))
+        else:
+            sequences, lengths = self.encode(sketches)
+            logits = self(sequences.to(weight.device, weight.dtype), lengths)
         chosen: NDArray[np.int64] = (self.canvases - 1 - logits.flip(1).argmax(dim=1)).cpu().numpy()
         return chosen
+
+    def _rows(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The rows of all drawings one after another, and the offsets of each drawing's."""
+        block = simplify(as_block(sketches), max_points=self.points)
+        counts = np.diff(block.stroke_offsets[block.sketch_offsets])
+        offsets = offsets_of(counts + 1)
+        return _stroke5(block, offsets_of(counts), offsets), offsets
+
+    def _logits_by_kernel(self, rows: NDArray[np.float32], offsets: NDArray[np.int64]) -> torch.Tensor:
+        from sketchkit.kernels.recurrent import last_states
+
+        weights = [self.gru.weight_ih_l0.T.contiguous(), self.gru.weight_hh_l0.T.contiguous()]
+        biases = [self.gru.bias_ih_l0, self.gru.bias_hh_l0]
+        states = np.empty((len(offsets) - 1, self.hidden), np.float32)
+        last_states(rows, offsets, *(value.detach().numpy() for value in weights + biases), states)
+        logits: torch.Tensor = self.to_logits(torch.from_numpy(states))
+        return logits
 
 
 def canvas_reward(
@@ -150,6 +188,10 @@ def reinforce_loss(
         rewards: (batch,) of those.
         baseline: subtracted from the rewards; changes the variance, not the mean, of the gradient.
         entropy_weight: how much a policy that still explores is favored.
+
+    Example:
+        >>> reinforce_loss(torch.zeros(2, 4), torch.tensor([0, 3]), torch.tensor([1.0, 0.0]))
+        tensor(0.6931)
     """
     log_chances = logits.log_softmax(dim=1)
     taken = log_chances.gather(1, actions[:, None]).squeeze(1)
@@ -164,6 +206,7 @@ def policy_gradient_loss(
     *,
     generator: torch.Generator | None = None,
     entropy_weight: float = 0.0,
+    baseline: bool = True,
 ) -> torch.Tensor:
     """`reinforce_loss` of one canvas sampled for each sketch, c ~ Categorical(p(c | s)); a scalar.
 
@@ -175,9 +218,17 @@ def policy_gradient_loss(
         reward_table: (batch, canvases), see `canvas_reward`.
         generator: of the samples, on the CPU.
         entropy_weight: see `reinforce_loss`.
+        baseline: False for the paper's own form, the reward as it is.
 
     Raises:
         ParameterError: shapes differ.
+
+    Example:
+        >>> logits = torch.zeros(2, 4, requires_grad=True)
+        >>> loss = policy_gradient_loss(logits, torch.ones(2, 4), generator=torch.Generator().manual_seed(0))
+        >>> loss.backward()  # every canvas is as good as any other: nothing to learn
+        >>> logits.grad.abs().max()
+        tensor(0.)
     """
     if logits.shape != reward_table.shape:
         raise ParameterError(f"logits are {tuple(logits.shape)}, rewards {tuple(reward_table.shape)}; they must agree")
@@ -188,7 +239,7 @@ def policy_gradient_loss(
         logits,
         actions.squeeze(1),
         rewards.gather(1, actions).squeeze(1),
-        baseline=(chances * rewards).sum(dim=1),
+        baseline=(chances * rewards).sum(dim=1) if baseline else None,
         entropy_weight=entropy_weight,
     )
 
