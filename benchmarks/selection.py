@@ -125,8 +125,8 @@ def _end_to_end(model: AdaptedModel, drawings: SketchSet, rounds: int) -> Table:
         "A query end to end by torch: select, rasterize, embed",
         ["what", "GFLOPs (pass alone)", "ms a query", "times as fast as V1"],
         cells,
-        f"Batch 1, one thread, {_QUERIES} ChairV2 drawings. The mix is set by hand ({mix}): the selector computes as it "
-        "always does, then its answer is replaced.",
+        f"Batch 1, one thread, {_QUERIES} ChairV2 drawings. The mix is set by hand ({mix}): the selector computes as "
+        "it always does, then its answer is replaced.",
     )
 
 

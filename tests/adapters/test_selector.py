@@ -165,10 +165,10 @@ FLOPS = torch.tensor([1.0, 4.0, 16.0, 64.0])
 
 
 def made(generator: np.random.Generator, count: int, lambda_F: float) -> tuple[SketchSet, torch.Tensor]:
-    """Drawings of 1 to 8 strokes and their rewards: two strokes more need the next larger canvas for rank 1."""
-    strokes = generator.integers(1, 9, count)
+    """Drawings of 1 to 4 strokes and their rewards: each stroke more needs the next larger canvas for rank 1."""
+    strokes = generator.integers(1, 5, count)
     drawings = SketchSet.from_sketches(random_sketch(generator, each) for each in strokes)
-    short = torch.from_numpy((strokes - 1) // 2)[:, None] - torch.arange(4)
+    short = torch.from_numpy(strokes - 1)[:, None] - torch.arange(4)
     ranks = torch.where(short > 0, 4 * short + 1, 1)
     return drawings, canvas_reward(ranks, 0.03 * torch.arange(3.0, -1, -1)[None], FLOPS, lambda_F=lambda_F)
 
