@@ -113,7 +113,8 @@ def _end_to_end(model: AdaptedModel, drawings: SketchSet, rounds: int) -> Table:
             model.embed_sketches(query, canvas=256)
 
     times = contest({"V1, every query at 256 px": v1, "V2, select and draw on its canvas": v2}, rounds)
-    costs = {size: each.flops for size, each in model.cost().per_canvas.items()}
+    with torch.inference_mode(False):  # in inference mode torch hides the convolutions from who counts
+        costs = {size: each.flops for size, each in model.cost().per_canvas.items()}
     flops = [costs[256], sum(share * costs[size] for size, share in SHARES.items())]
     whole = times["V1, every query at 256 px"].wall
     cells = [
