@@ -181,12 +181,12 @@ def learned(seed: int, lambda_F: float) -> tuple[np.ndarray, torch.Tensor]:
     selector = CanvasSelector(4, hidden=32, points=32)
     sequences, lengths = selector.encode(train)
     optimizer = torch.optim.Adam(selector.parameters(), lr=1e-2)
-    for step in range(300):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / 300)
+    for step in range(250):
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(1, 2 - step / 125)
         rows = torch.randint(0, len(train), (64,), generator=samples)
         logits = selector(sequences[rows], lengths[rows])
-        # Without the entropy bonus the policy settles on one canvas before it has learned to count.
-        weight = 0.05 * (1 - step / 300)
+        # With less of it the policy gives up the canvas that few drawings need before it has learned to count.
+        weight = 0.15 * (1 - step / 250)
         # Eight samples of each drawing instead of one: the same gradient on average, with less noise.
         several, table = logits.repeat(8, 1), rewards[rows].repeat(8, 1)
         loss = policy_gradient_loss(several, table, generator=samples, entropy_weight=weight)
