@@ -81,7 +81,8 @@ class CanvasSelector(nn.Module):
 
         While it is traced or exported nothing is packed: rows after a drawing's last cannot reach its state.
         """
-        if torch.jit.is_tracing() or torch.compiler.is_exporting():
+        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch does not annotate it
+        if tracing or torch.compiler.is_exporting():
             states, _ = self.gru(sequences)
             last = (lengths - 1).reshape(-1, 1, 1).expand(-1, 1, self.hidden)
             traced: torch.Tensor = self.to_logits(states.gather(1, last).squeeze(1))
@@ -119,10 +120,17 @@ class CanvasSelector(nn.Module):
     def _logits_by_kernel(self, rows: NDArray[np.float32], offsets: NDArray[np.int64]) -> torch.Tensor:
         from sketchkit.kernels.recurrent import last_states
 
-        weights = [self.gru.weight_ih_l0.T.contiguous(), self.gru.weight_hh_l0.T.contiguous()]
-        biases = [self.gru.bias_ih_l0, self.gru.bias_hh_l0]
+        of_input, of_state, input_bias, state_bias = (value.detach() for value in self.gru.all_weights[0])
         states = np.empty((len(offsets) - 1, self.hidden), np.float32)
-        last_states(rows, offsets, *(value.detach().numpy() for value in weights + biases), states)
+        last_states(
+            rows,
+            offsets,
+            of_input.T.contiguous().numpy(),
+            of_state.T.contiguous().numpy(),
+            input_bias.numpy(),
+            state_bias.numpy(),
+            states,
+        )
         logits: torch.Tensor = self.to_logits(torch.from_numpy(states))
         return logits
 
