@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 _EXPORTS = {
     "AdaptedCost": "query_cost",
     "AdaptedModel": "adapted_model",
+    "Agreement": "export",
     "CanvasSelector": "selector",
     "Cost": "cost",
     "DistilledLoss": "balancing",
+    "Exported": "export",
     "KDHead": "distillation",
     "Latency": "cost",
     "NETWORKS": "networks",
+    "OnnxModel": "onnx_runtime",
     "Summary": "summary",
     "SwitchableBatchNorm": "batch_norm",
     "TeacherCache": "teacher_cache",
@@ -45,6 +48,7 @@ _EXPORTS = {
     "similarity_distillation_loss": "distillation",
     "teacher_fingerprint": "teacher_cache",
     "triplet_loss": "retrieval_losses",
+    "verify": "export",
     "vgg16": "networks",
 }
 
@@ -82,11 +86,15 @@ if TYPE_CHECKING:
     from sketchkit.adapters.distillation import scale_averaged as scale_averaged
     from sketchkit.adapters.distillation import similarity_distillation_loss as similarity_distillation_loss
     from sketchkit.adapters.embedding_distances import pairwise_distances as pairwise_distances
+    from sketchkit.adapters.export import Agreement as Agreement
+    from sketchkit.adapters.export import Exported as Exported
+    from sketchkit.adapters.export import verify as verify
     from sketchkit.adapters.fine_tuning import freeze as freeze
     from sketchkit.adapters.fine_tuning import parameter_groups as parameter_groups
     from sketchkit.adapters.networks import NETWORKS as NETWORKS
     from sketchkit.adapters.networks import mobilenet_v2 as mobilenet_v2
     from sketchkit.adapters.networks import vgg16 as vgg16
+    from sketchkit.adapters.onnx_runtime import OnnxModel as OnnxModel
     from sketchkit.adapters.pretrained import load_pretrained as load_pretrained
     from sketchkit.adapters.query_cost import AdaptedCost as AdaptedCost
     from sketchkit.adapters.retrieval_losses import hard_triplet_loss as hard_triplet_loss

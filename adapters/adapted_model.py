@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from sketchkit.errors import ParameterError, SketchkitError
 from sketchkit.rasterizing import rasterize
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
+
+if TYPE_CHECKING:
+    from sketchkit.adapters.export import Exported
 
 __all__ = ["AdaptedCost", "AdaptedModel"]
 
@@ -259,6 +262,17 @@ class AdaptedModel(nn.Module):
         from sketchkit.adapters.saving import save
 
         save(self, folder, results=results, license=license, datasets=datasets)
+
+    def export(self, folder: str | os.PathLike[str], **options: Any) -> Exported:
+        """Write the network and its selector as ONNX, checked against this model; `OnnxModel` runs them.
+
+        Args:
+            folder: where to.
+            **options: `precisions`, `calibration` and `opset` of `sketchkit.adapters.export.export`.
+        """
+        from sketchkit.adapters.export import export
+
+        return export(self, folder, **options)
 
     @classmethod
     def from_pretrained(cls, folder: str | os.PathLike[str], model: nn.Module | None = None) -> AdaptedModel:

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from sketchkit.blocks import as_block
+from sketchkit.adapters.pen_rows import pen_rows, ragged_pen_rows
 from sketchkit.errors import ParameterError
-from sketchkit.ragged import group_extents, group_of, offsets_of, ranges
-from sketchkit.simplifying import simplify
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
@@ -70,11 +68,8 @@ class CanvasSelector(nn.Module):
         Raises:
             DataError: a coordinate is NaN or infinite.
         """
-        rows, offsets = self._rows(sketches)
-        lengths = np.diff(offsets)
-        padded = np.zeros((len(lengths), int(lengths.max(initial=1)), 5), np.float32)
-        padded[group_of(offsets), ranges(np.zeros(len(lengths), np.int64), lengths)] = rows
-        return torch.from_numpy(padded), torch.from_numpy(lengths)
+        rows, lengths = pen_rows(sketches, self.points)
+        return torch.from_numpy(rows), torch.from_numpy(lengths)
 
     def forward(self, sequences: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Logits (batch, canvases) of encoded drawings: (batch, steps, 5) and (batch,).
@@ -103,19 +98,12 @@ class CanvasSelector(nn.Module):
         """
         weight = self.to_logits.weight
         if weight.device.type == "cpu" and weight.dtype == torch.float32:
-            logits = self._logits_by_kernel(*self._rows(sketches))
+            logits = self._logits_by_kernel(*ragged_pen_rows(sketches, self.points))
         else:
             sequences, lengths = self.encode(sketches)
             logits = self(sequences.to(weight.device, weight.dtype), lengths)
         chosen: NDArray[np.int64] = (self.canvases - 1 - logits.flip(1).argmax(dim=1)).cpu().numpy()
         return chosen
-
-    def _rows(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The rows of all drawings one after another, and the offsets of each drawing's."""
-        block = simplify(as_block(sketches), max_points=self.points)
-        counts = np.diff(block.stroke_offsets[block.sketch_offsets])
-        offsets = offsets_of(counts + 1)
-        return _stroke5(block, offsets_of(counts), offsets), offsets
 
     def _logits_by_kernel(self, rows: NDArray[np.float32], offsets: NDArray[np.int64]) -> torch.Tensor:
         from sketchkit.kernels.recurrent import last_states
@@ -250,22 +238,3 @@ def policy_gradient_loss(
         baseline=(chances * rewards).sum(dim=1) if baseline else None,
         entropy_weight=entropy_weight,
     )
-
-
-def _stroke5(block: SketchSet, point_offsets: NDArray[np.int64], row_offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """All drawings' rows one after another: points, then an end row at the last position (0, 0 when there is none)."""
-    least, greatest = group_extents(block.points.astype(np.float64), point_offsets)
-    side = (greatest - least).max(axis=1, initial=0)
-    sketch = group_of(point_offsets)
-    scaled = (block.points - least[sketch]) / np.where(side > 0, side, 1)[sketch, None]
-    rows = np.zeros((int(row_offsets[-1]), 5), np.float32)
-    place = np.arange(len(scaled)) + sketch
-    rows[place, :2] = scaled
-    rows[place, 2] = 1
-    lifts = place[block.stroke_offsets[1:][np.diff(block.stroke_offsets) > 0] - 1]
-    rows[lifts, 2], rows[lifts, 3] = 0, 1
-    ends = row_offsets[1:] - 1
-    filled = np.diff(point_offsets) > 0
-    rows[ends[filled], :2] = rows[ends[filled] - 1, :2]
-    rows[ends, 4] = 1
-    return rows
