@@ -37,6 +37,10 @@ SECTIONS = {
     "simplifying": ("Simplifying", "numba shapely simplification opencv-python-headless pybind11-rdp fastrdp rdp"),
     "measuring": ("Measuring", "numpy numba"),
     "streaming": ("Streaming", "numpy pyarrow"),
+    "costs": ("Counting", "torch"),
+    "embedding": ("Embedding", "torch numba"),
+    "selection": ("Selecting a canvas", "torch numba onnxruntime"),
+    "exporting": ("Exporting", "torch onnx onnxruntime"),
     "import_time": ("Starting", "numpy torch"),
     "million": ("A million drawings", "numpy numba pyarrow"),
 }

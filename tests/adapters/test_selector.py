@@ -9,6 +9,7 @@ import torch
 
 from sketchkit import DataError, ParameterError, Sketch, SketchSet
 from sketchkit.adapters import CanvasSelector, canvas_reward, policy_gradient_loss, reinforce_loss
+from sketchkit.adapters.pen_rows import ragged_pen_rows
 
 SKETCHES = {
     "empty": Sketch.from_strokes([]),
@@ -145,10 +146,12 @@ def test_the_kernel_is_the_gru_of_torch() -> None:
     selector = CanvasSelector(3, hidden=24, points=20)
     torch.nn.init.normal_(selector.to_logits.weight)
     sketches = list(SKETCHES.values())
-    found = selector._logits_by_kernel(*selector._rows(sketches))
+    found = selector._logits_by_kernel(*ragged_pen_rows(sketches, selector.points))
     torch.testing.assert_close(found, selector(*selector.encode(sketches)), atol=1e-5, rtol=0)
     for row, sketch in zip(found, sketches, strict=True):
-        torch.testing.assert_close(row, selector._logits_by_kernel(*selector._rows(sketch))[0], atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            row, selector._logits_by_kernel(*ragged_pen_rows(sketch, selector.points))[0], atol=1e-6, rtol=0
+        )
 
 
 def test_a_trace_pads_and_is_the_same() -> None:
