@@ -18,10 +18,13 @@ _EXPORTS = {
     "DistilledLoss": "balancing",
     "Exported": "export",
     "KDHead": "distillation",
-    "Latency": "cost",
+    "Latencies": "timing",
+    "Latency": "timing",
     "NETWORKS": "networks",
     "OnnxModel": "onnx_runtime",
     "Summary": "summary",
+    "Part": "cost",
+    "Ratio": "timing",
     "SwitchableBatchNorm": "batch_norm",
     "TeacherCache": "teacher_cache",
     "adapt": "adapting",
@@ -34,7 +37,8 @@ _EXPORTS = {
     "gradient_norms": "balancing",
     "hard_triplet_loss": "retrieval_losses",
     "info_nce": "retrieval_losses",
-    "latency": "cost",
+    "latencies": "timing",
+    "latency": "timing",
     "load_pretrained": "pretrained",
     "mobilenet_v2": "networks",
     "pairwise_distances": "embedding_distances",
@@ -78,8 +82,7 @@ if TYPE_CHECKING:
     from sketchkit.adapters.batch_norm import passing as passing
     from sketchkit.adapters.batch_norm import set_batch_norm as set_batch_norm
     from sketchkit.adapters.cost import Cost as Cost
-    from sketchkit.adapters.cost import Latency as Latency
-    from sketchkit.adapters.cost import latency as latency
+    from sketchkit.adapters.cost import Part as Part
     from sketchkit.adapters.distillation import KDHead as KDHead
     from sketchkit.adapters.distillation import batch_relational_loss as batch_relational_loss
     from sketchkit.adapters.distillation import relational_loss as relational_loss
@@ -108,3 +111,8 @@ if TYPE_CHECKING:
     from sketchkit.adapters.teacher_cache import TeacherCache as TeacherCache
     from sketchkit.adapters.teacher_cache import content_keys as content_keys
     from sketchkit.adapters.teacher_cache import teacher_fingerprint as teacher_fingerprint
+    from sketchkit.adapters.timing import Latencies as Latencies
+    from sketchkit.adapters.timing import Latency as Latency
+    from sketchkit.adapters.timing import Ratio as Ratio
+    from sketchkit.adapters.timing import latencies as latencies
+    from sketchkit.adapters.timing import latency as latency

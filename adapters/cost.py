@@ -1,4 +1,4 @@
-"""What a network costs: parameters, FLOPs in the paper's convention, and milliseconds.
+"""What a network costs: parameters, multiply-adds, and FLOPs in the paper's convention.
 
 The paper (arXiv 2505.23763) counts, checked against its figures for VGG-16 (40.18 G) and MobileNetV2 (0.833 G),
 
@@ -14,255 +14,306 @@ or a function asked for it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import prod
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map
 
-from sketchkit.errors import ParameterError
+from sketchkit.adapters.operations import Counter
+from sketchkit.adapters.timing import Latency, latency
+from sketchkit.errors import ParameterError, SketchkitError
 
-__all__ = ["Cost", "Latency", "cost", "latency"]
+__all__ = ["Cost", "Latency", "Part", "cost", "latency"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A share of a cost: one kind of operation in one module, without the modules inside of it.
+
+    Args:
+        module: its path; "" for the whole.
+        operation: "convolution", "matrix product", "attention", "normalization", "activation" or "pooling"; "" for
+            what the module holds, its parameters.
+        calls: how often the operation ran.
+        params: the module's own parameters.
+        macs: multiply-adds.
+        flops: in the paper's convention.
+
+    Example:
+        >>> cost(nn.Conv2d(3, 8, 1), 4).parts[1]
+        Part(module='', operation='convolution', calls=1, params=0, macs=384, flops=1024)
+    """
+
+    module: str
+    operation: str
+    calls: int = 0
+    params: int = 0
+    macs: int = 0
+    flops: int = 0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one pass costs.
+    """What one pass costs; costs of several modules can be added.
 
     Args:
         params: the module's parameters.
         macs: multiply-adds of convolutions and matrix products alone.
         flops: in the paper's convention (see the module's docstring).
+        parts: where they come from.
+
+    Example:
+        >>> counted = cost(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU()), 32)
+        >>> print(counted)
+        475.1 kFLOPs, 221.2 kMACs, 224 parameters
+        >>> counted.by_module()
+        {'0': Cost(params=224, macs=221184, flops=458752), '1': Cost(params=0, macs=0, flops=16384)}
     """
 
     params: int
     macs: int
     flops: int
+    parts: tuple[Part, ...] = field(default=(), repr=False, compare=False)
+
+    def by_module(self, depth: int = 1) -> dict[str, Cost]:
+        """Path of a module, `depth` names deep -> its cost with all modules inside; "" for what lies above.
+
+        Raises:
+            ParameterError: `depth` is below 1.
+
+        Example:
+            >>> list(cost(nn.Sequential(nn.Sequential(nn.ReLU())), 4).by_module(depth=2))
+            ['0.0']
+        """
+        if depth < 1:
+            raise ParameterError(f"depth must be 1 or more, not {depth}")
+        return self._by(self.parts, lambda part: ".".join(part.module.split(".")[:depth]))
+
+    def by_operation(self) -> dict[str, Cost]:
+        """Kind of operation -> its cost; no kind has parameters.
+
+        Example:
+            >>> cost(nn.Sequential(nn.Linear(4, 2), nn.ReLU()), torch.zeros(1, 4)).by_operation()["activation"]
+            Cost(params=0, macs=0, flops=4)
+        """
+        return self._by((part for part in self.parts if part.operation), lambda part: part.operation)
+
+    def table(self, depth: int = 1) -> str:
+        """Modules and kinds of operation as lines of text.
+
+        Example:
+            >>> print(cost(nn.Sequential(nn.Linear(4, 2), nn.ReLU()), torch.zeros(1, 4)).table())
+                             parameters  MACs  FLOPs   share
+            0                        10     8     20   83.3%
+            1                         0     0      4   16.7%
+            matrix product            0     8     20   83.3%
+            activation                0     0      4   16.7%
+            all                      10     8     24  100.0%
+        """
+        rows = [_HEADER, *self._rows(depth)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+        return "\n".join(
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+        )
+
+    def __add__(self, other: Cost) -> Cost:
+        if not isinstance(other, Cost):
+            return NotImplemented
+        return Cost(
+            self.params + other.params, self.macs + other.macs, self.flops + other.flops, self.parts + other.parts
+        )
+
+    def __str__(self) -> str:
+        return f"{_scaled(self.flops)}FLOPs, {_scaled(self.macs)}MACs, {_scaled(self.params)}parameters"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(name)}</th>" for name in _HEADER)
+        body = "\n".join(
+            f"<tr><th>{escape(row[0])}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>"
+            for row in self._rows(1)
+        )
+        return f"<table>\n<tr>{head}</tr>\n{body}\n</table>"
+
+    def _rows(self, depth: int) -> list[tuple[str, ...]]:
+        named = [(name or "(itself)", each) for name, each in self.by_module(depth).items()]
+        named += self.by_operation().items()
+        return [
+            (name, *(f"{value:,}" for value in (each.params, each.macs, each.flops)), f"{_share(each, self):.1%}")
+            for name, each in [*named, ("all", self)]
+        ]
+
+    @staticmethod
+    def _by(parts: Iterable[Part], name_of: Callable[[Part], str]) -> dict[str, Cost]:
+        groups: dict[str, list[Part]] = {}
+        for part in parts:
+            groups.setdefault(name_of(part), []).append(part)
+        return {name: _sum(group) for name, group in groups.items()}
 
 
-@dataclass(frozen=True)
-class Latency:
-    """How long a call takes, in milliseconds.
-
-    Args:
-        median: half of the calls were faster.
-        p10: a tenth of the calls were faster.
-        p90: nine tenths of the calls were faster.
-    """
-
-    median: float
-    p10: float
-    p90: float
+_HEADER = ("", "parameters", "MACs", "FLOPs", "share")
 
 
-def cost(module: nn.Module, size_or_input: int | torch.Tensor | Sequence[Any], *, channels: int = 3) -> Cost:
+def cost(
+    module: nn.Module,
+    size_or_input: int | tuple[int, int] | torch.Tensor | Sequence[Any] | Mapping[str, Any],
+    *,
+    channels: int = 3,
+) -> Cost:
     """Count one forward pass of a module, in evaluation mode; the module itself is not touched.
 
     The pass runs on the meta device, where only shapes are computed; a module that cannot run there is copied and run.
 
     Args:
-        module: any module.
-        size_or_input: the side in pixels of one image (1, channels, size, size), an input tensor, or a sequence of
-            the positional inputs.
+        module: any module; a compiled one is counted as it would run without the compiler.
+        size_or_input: the side in pixels of one image (1, channels, size, size), its two sides (height, width), an
+            input tensor, a sequence of the positional inputs, or a mapping of the inputs by name.
         channels: of the image.
 
     Raises:
-        ParameterError: the size is less than 1.
+        ParameterError: the size is less than 1, or the module is quantized or has lazy parameters.
 
     Example:
         >>> cost(nn.Conv2d(3, 8, 3, padding=1), 32)
         Cost(params=224, macs=221184, flops=458752)
+        >>> cost(nn.Conv2d(3, 8, 3, padding=1), {"input": torch.zeros(1, 3, 32, 16)}).macs
+        110592
     """
-    inputs = _inputs(module, size_or_input, channels)
-    params = sum(parameter.numel() for parameter in module.parameters())
+    inputs, named = _inputs(module, size_or_input, channels)
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        raise ParameterError("cost needs known shapes, and this module has lazy parameters: run it once before")
+    counted = _counted(module, inputs, named)
+    parts = (*_held(module), *_done(counted))
+    whole = _sum(parts)
+    return Cost(whole.params, whole.macs, whole.flops, parts)
+
+
+def _counted(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Counter:
     try:
-        counted = _count(_on_meta(module), _moved(inputs, "meta"))
+        return _count(_on_meta(module), _moved(inputs, "meta"), _moved(named, "meta"))
+    except SketchkitError:
+        raise
     except Exception:  # a module that looks at values fails on the meta device in any way it likes
-        counted = _count(copy.deepcopy(module).cpu(), _moved(inputs, "cpu"))
-    return Cost(params, counted.macs, 2 * (counted.macs + counted.additions))
-
-
-def latency(call: Callable[[], Any], *, repeats: int = 20, warmup: int = 3, threads: int | None = 1) -> Latency:
-    """Time a call.
-
-    Args:
-        call: takes no arguments.
-        repeats: how many calls are timed.
-        warmup: how many calls run before.
-        threads: torch threads while timing, set back afterwards; None leaves them.
-
-    Raises:
-        ParameterError: nothing would be timed.
-    """
-    if repeats < 1 or warmup < 0:
-        raise ParameterError(f"latency needs repeats of at least 1 and warmup of at least 0, not {repeats}, {warmup}")
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
+        if any(tensor.is_meta for tensor in [*module.parameters(), *module.buffers()]):
+            raise
     try:
-        for _ in range(warmup):
-            call()
-        milliseconds = [_milliseconds(call) for _ in range(repeats)]
+        copied = copy.deepcopy(module).cpu()
+    except Exception:  # some modules hold what cannot be copied: results of computations, handles of other libraries
+        device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+        return _count(module, _moved(inputs, device), _moved(named, device))
+    return _count(copied, _moved(inputs, "cpu"), _moved(named, "cpu"))
+
+
+def _count(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Counter:
+    training = [part for part in module.modules() if part.training]
+    counter = Counter()
+    module.eval()
+    try:
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            _uncompiled(),
+            _unfused(),
+            counter.following(module),
+            counter,
+        ):
+            module(*inputs, **named)
     finally:
-        torch.set_num_threads(before)
-    p10, median, p90 = np.percentile(milliseconds, [10, 50, 90]).tolist()
-    return Latency(median=median, p10=p10, p90=p90)
+        for part in training:
+            part.training = True
+    return counter
 
 
-def _milliseconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return (time.perf_counter() - start) * 1000
+@contextlib.contextmanager
+def _unfused() -> Iterator[None]:
+    """Without the fused encoder layer, which is one operation that hides its products."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
-def _inputs(module: nn.Module, size_or_input: int | torch.Tensor | Sequence[Any], channels: int) -> tuple[Any, ...]:
-    if isinstance(size_or_input, torch.Tensor):
-        return (size_or_input,)
-    if isinstance(size_or_input, int):
-        if size_or_input < 1:
-            raise ParameterError(f"an image's side is 1 pixel or more, not {size_or_input}")
-        dtype = next((value.dtype for value in module.parameters() if value.is_floating_point()), torch.float32)
-        return (torch.zeros(1, channels, size_or_input, size_or_input, dtype=dtype),)
-    return tuple(size_or_input)
+def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+    """Run what is compiled without the compiler, which is loaded only when something was compiled."""
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
+def _inputs(
+    module: nn.Module, given: int | torch.Tensor | Sequence[Any] | Mapping[str, Any], channels: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(given, torch.Tensor):
+        return (given,), {}
+    if isinstance(given, Mapping):
+        return (), dict(given)
+    sides = (given, given) if isinstance(given, int) else tuple(given)
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        return sides, {}
+    if min(sides) < 1:
+        raise ParameterError(f"an image's side is 1 pixel or more, not {min(sides)}")
+    dtype = next((value.dtype for value in module.parameters() if value.is_floating_point()), torch.float32)
+    return (torch.zeros(1, channels, *sides, dtype=dtype),), {}
 
 
 def _on_meta(module: nn.Module) -> nn.Module:
-    """A copy whose parameters and buffers are shapes without memory."""
+    """A copy whose tensors are shapes without memory."""
     memo: dict[int, Any] = {}
     for parameter in module.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
     for buffer in module.buffers():
         memo[id(buffer)] = buffer.detach().to("meta")
+    for part in module.modules():
+        for value in vars(part).values():
+            if isinstance(value, torch.Tensor):
+                memo.setdefault(id(value), value.detach().to("meta"))
     return copy.deepcopy(module, memo)
 
 
-def _moved(inputs: tuple[Any, ...], device: str) -> tuple[Any, ...]:
-    moved: tuple[Any, ...] = tree_map(lambda x: x.to(device) if isinstance(x, torch.Tensor) else x, inputs)
-    return moved
+def _moved(inputs: Any, device: str | torch.device) -> Any:
+    return tree_map(lambda value: value.to(device) if isinstance(value, torch.Tensor) else value, inputs)
 
 
-def _count(module: nn.Module, inputs: tuple[Any, ...]) -> _Counter:
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    counter = _Counter()
-    # The fused attention kernel is one operation that hides its products.
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with torch.no_grad(), counter:
-            module.eval()(*inputs)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
-    return counter
+def _held(module: nn.Module) -> list[Part]:
+    """The parameters of each module; those that several share are the first one's."""
+    counts: dict[str, int] = {}
+    for name, parameter in module.named_parameters():
+        path = name.rpartition(".")[0]
+        counts[path] = counts.get(path, 0) + parameter.numel()
+    return [Part(path, "", params=count) for path, count in counts.items()]
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate its base
-    """Adds up what runs, by the name of the operation that torch's dispatcher reaches."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        self.macs = 0
-        self.additions = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        name = func.name().removeprefix("aten::").split(".")[0]
-        rule = _RULES.get(name)
-        if rule is not None:
-            macs, additions = rule(args, output)
-            self.macs += macs
-            self.additions += additions
-        return output
+def _done(counter: Counter) -> list[Part]:
+    return [
+        Part(path, kind, calls=tally.calls, macs=tally.macs, flops=tally.flops)
+        for (path, kind), tally in counter.tallies.items()
+    ]
 
 
-# An operation's arguments and output -> multiply-adds, and what the convention adds to them.
-_Rule = Callable[[tuple[Any, ...], Any], tuple[int, int]]
+def _sum(parts: Iterable[Part]) -> Cost:
+    parts = tuple(parts)
+    params, macs, flops = (sum(getattr(part, name) for part in parts) for name in ("params", "macs", "flops"))
+    return Cost(params, macs, flops, parts)
 
 
-def _first(output: Any) -> torch.Tensor:
-    tensor: torch.Tensor = output[0] if isinstance(output, (tuple, list)) else output
-    return tensor
+def _share(part: Cost, whole: Cost) -> float:
+    return part.flops / whole.flops if whole.flops else float(part is whole)
 
 
-def _convolution(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-    images, weight, bias = args[:3]
-    transposed = bool(args[6]) if len(args) > 6 else False
-    reached = images if transposed else output
-    return reached.numel() * prod(weight.shape[1:]), 0 if bias is None else output.numel()
-
-
-def _product(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-    return _first(output).numel() * args[0].shape[-1], 0
-
-
-def _product_plus(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-    return output.numel() * args[1].shape[-1], output.numel()
-
-
-def _linear(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-    biased = len(args) > 2 and args[2] is not None
-    return output.numel() * args[0].shape[-1], output.numel() if biased else 0
-
-
-def _attention(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-    query, key, value = args[:3]
-    scores = prod(query.shape[:-1]) * key.shape[-2]
-    return scores * (query.shape[-1] + value.shape[-1]), scores
-
-
-def _normalization(scale: int) -> _Rule:
-    def rule(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-        scaled = len(args) > scale and args[scale] is not None
-        return 0, (2 if scaled else 1) * _first(output).numel()
-
-    return rule
-
-
-def _activation(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-    return 0, _first(output).numel()
-
-
-def _pooling(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
-    return 0, args[0].numel()
-
-
-_PRODUCTS: dict[str, _Rule] = {"mm": _product, "bmm": _product, "mv": _product, "dot": _product, "linear": _linear}
-_PRODUCTS_PLUS = ("addmm", "baddbmm", "addmv")
-_CONVOLUTIONS = ("convolution", "_convolution", "cudnn_convolution", "mkldnn_convolution")
-_ATTENTIONS = ("attention_math", "cudnn_attention", "efficient_attention", "flash_attention", "flash_attention_for_cpu")
-_BATCH_NORMS = (
-    "native_batch_norm",
-    "_native_batch_norm_legit",
-    "_native_batch_norm_legit_no_training",
-    "_batch_norm_with_update",
-    "cudnn_batch_norm",
-    "native_group_norm",
-)
-_ACTIVATIONS = (
-    *("celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_sigmoid_forward"),
-    *("mish", "_prelu_kernel", "relu", "rrelu_with_noise", "sigmoid", "silu", "softplus", "softshrink", "tanh"),
-    *("threshold", "_softmax", "_safe_softmax", "_log_softmax"),
-)
-_POOLINGS = (
-    *("mean", "amax", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
-    *("adaptive_max_pool2d", "adaptive_max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"),
-)
-_RULES: dict[str, _Rule] = {
-    **_PRODUCTS,
-    **dict.fromkeys(_PRODUCTS_PLUS, _product_plus),
-    **dict.fromkeys(_CONVOLUTIONS, _convolution),
-    **dict.fromkeys([f"_scaled_dot_product_{kind}" for kind in _ATTENTIONS], _attention),
-    **dict.fromkeys(_BATCH_NORMS, _normalization(1)),
-    "native_layer_norm": _normalization(2),
-    **dict.fromkeys([name + suffix for name in _ACTIVATIONS for suffix in ("", "_")], _activation),
-    **dict.fromkeys(_POOLINGS, _pooling),
-}
+def _scaled(value: float) -> str:
+    """A number in four digits, and the letter of its thousands: "40.18 G"."""
+    for letter, unit in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= unit:
+            digits = 2 if value < 100 * unit else 1
+            return f"{value / unit:.{digits}f} {letter}"
+    return f"{value:g} "

@@ -50,6 +50,10 @@ class Exported:
         folder: where.
         exporter: how the network went into ONNX.
         bytes_of: precision -> size of its network; "selector" -> of the selector.
+
+    Example:
+        >>> Exported(Path("phone"), "torch.export", {"fp32": 8_900_000, "selector": 210_000}).bytes_of["selector"]
+        210000
     """
 
     folder: Path
@@ -67,6 +71,11 @@ class Agreement:
         cosine: mean between the two embeddings of a drawing.
         top_1: share of the drawings whose nearest photo is the same.
         top_10: mean share of the ten nearest photos that are the same; of all where there are fewer.
+
+    Example:
+        >>> near = Agreement(2e-6, 1e-7, cosine=1.0, top_1=1.0, top_10=1.0)
+        >>> near.top_1
+        1.0
     """
 
     max_difference: float

@@ -250,6 +250,8 @@ def session(
         ) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = log_level
+    # Sizes change from call to call: a plan of memory for the last one costs V2 a tenth of its time.
+    options.enable_mem_pattern = False
     if threads is not None:
         if threads < 1:
             raise ParameterError(f"threads must be at least 1, not {threads}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from sketchkit.adapters.cost import Cost, cost
@@ -34,6 +35,7 @@ class AdaptedCost:
         selector: the canvas selector: its mean over the drawings given, else over a drawing of the most points.
         shares: canvas size -> share of the drawings given that the selector sends there.
         mean_flops: of selecting and embedding one of the drawings given.
+        flops_per_drawing: the same for each of them, (drawings,).
 
     Example:
         >>> AdaptedCost({32: Cost(10, 100, 250)}, Cost(2, 20, 50)).per_canvas[32].flops
@@ -44,6 +46,7 @@ class AdaptedCost:
     selector: Cost
     shares: dict[Any, float] | None = None
     mean_flops: float | None = None
+    flops_per_drawing: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     def _repr_html_(self) -> str:
         shares = self.shares or {}
@@ -75,12 +78,12 @@ def query_cost(adapted: AdaptedModel, sketches: Sketch | SketchSet | Iterable[Sk
     block = as_block(sketches)
     if not len(block):
         raise ParameterError("there is no drawing to average over")
-    _, lengths = selector.encode(block)
-    mean_selector = _selector_cost(selector, float(lengths.double().mean()))
-    counts = np.bincount(selector.select(block), minlength=len(passes))
-    shares = {size: float(count / len(block)) for size, count in zip(per_canvas, counts, strict=True)}
-    mean = sum(share * per_canvas[size].flops for size, share in shares.items())
-    return AdaptedCost(per_canvas, mean_selector, shares, mean + mean_selector.flops)
+    lengths = selector.encode(block)[1].numpy()
+    chosen = selector.select(block)
+    one, step = _selector_steps(selector)
+    flops = np.array([each.flops for each in passes], np.float64)[chosen] + one.flops + (lengths - 1) * step.flops
+    shares = {size: float(np.mean(chosen == index)) for index, size in enumerate(per_canvas)}
+    return AdaptedCost(per_canvas, _selector_cost(selector, float(lengths.mean())), shares, float(flops.mean()), flops)
 
 
 def size_words(size: Any) -> str:
@@ -94,17 +97,15 @@ def size_words(size: Any) -> str:
 
 
 def _pass(embedding: nn.Module, canvas: Canvas, channels: int) -> Cost:
-    if not canvas.rectangular:
-        return cost(embedding, canvas.side, channels=channels)
-    dtype = next((value.dtype for value in embedding.parameters() if value.is_floating_point()), torch.float32)
-    return cost(embedding, torch.zeros(1, channels, canvas.height, canvas.width, dtype=dtype))
+    return cost(embedding, (canvas.height, canvas.width), channels=channels)
 
 
 def _selector_cost(selector: CanvasSelector, steps: float) -> Cost:
-    """The selector's cost is linear in the steps of a drawing."""
-    one, two = (cost(selector, (torch.zeros(1, n, 5), torch.tensor([n]))) for n in (1, 2))
-    return Cost(
-        one.params,
-        round(one.macs + (steps - 1) * (two.macs - one.macs)),
-        round(one.flops + (steps - 1) * (two.flops - one.flops)),
-    )
+    one, step = _selector_steps(selector)
+    return Cost(one.params, *(round(getattr(one, of) + (steps - 1) * getattr(step, of)) for of in ("macs", "flops")))
+
+
+def _selector_steps(selector: CanvasSelector) -> tuple[Cost, Cost]:
+    """The cost of a drawing of one step, and what each further step adds; a recurrent network is linear in them."""
+    one, two = (cost(selector, (torch.zeros(1, steps, 5), torch.tensor([steps]))) for steps in (1, 2))
+    return one, Cost(0, two.macs - one.macs, two.flops - one.flops)
