@@ -14,7 +14,7 @@ TREE := .make/rooms
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := $(BIN)/python -m pip install -qq --no-build-isolation --no-warn-conflicts
 
-.PHONY: help setup demo test lint format types arrows tree bench wheel clean
+.PHONY: help setup demo test lint format types arrows tree bench networks wheel clean
 
 help:
 	@echo 'make setup   install sketchkit and all it needs into $(VENV)      PYTHON=python3.12 picks the interpreter'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test    lint, then every test                               ARGS="-k raster"'
 	@echo 'make lint    ruff, mypy, direction of imports                    make format: let ruff rewrite'
 	@echo 'make bench   measure what the tests do not assert, into docs/   BENCH="parsing_svg million"'
+	@echo 'make networks  adapt a hundred networks of timm, torchvision, transformers; into docs/networks.md (half an hour)'
 	@echo 'make wheel   build dist/*.whl and dist/*.tar.gz'
 	@echo 'make clean   remove caches and builds; keeps $(VENV) and runs/'
 
@@ -89,6 +90,11 @@ bench: setup
 	@grep -v '^#' requirements-bench.txt | while read -r peer; do \
 	  $(PIP_INSTALL) --only-binary :all: --constraint constraints.txt "$$peer" || echo "not installed here: $$peer"; done
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+# As bench: these packages are for the table alone.
+networks: setup
+	$(PIP_INSTALL) --only-binary :all: --constraint constraints.txt --requirement requirements-networks.txt
+	$(BIN)/python benchmarks/networks.py --cache .make/networks.json $(ARGS)
 
 wheel: setup
 	@rm -rf build dist

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import torch
+from network_zoo import import_torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
 from sketchkit.adapters import mobilenet_v2, vgg16
@@ -52,7 +53,7 @@ def _torchvision() -> Table:
         "difference to torchvision",
     ]
     try:
-        import torchvision
+        torchvision = import_torchvision()
     except (ImportError, RuntimeError) as error:
         return Table("torchvision's figures", header, [[f"not installed here: {error}", "", "", "", "", ""]], "")
     rows = []

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 __all__ = ["NAMES", "build"]
@@ -74,7 +75,29 @@ def build(name: str) -> nn.Module:
     return network.eval()
 
 
+def import_torchvision() -> Any:
+    """torchvision, also where its compiled part does not load: beside a torch for CPUs, PyPI's is one for CUDA.
+
+    All that its import then lacks is the declaration of two operators, which no network here calls.
+    """
+    try:
+        import torchvision
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        _DECLARED.append(torch.library.Library("torchvision", "DEF"))
+        _DECLARED[0].define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _DECLARED[0].define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision
+    return torchvision
+
+
+# A declaration ends with the object that made it.
+_DECLARED: list[Any] = []
+
+
 def _timm(name: str) -> nn.Module:
+    import_torchvision()
     import timm
 
     name, _, any_size = name.partition(", ")
@@ -83,14 +106,14 @@ def _timm(name: str) -> nn.Module:
 
 
 def _torchvision(name: str) -> nn.Module:
-    import torchvision
-
+    torchvision = import_torchvision()
     arguments = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
     network: nn.Module = getattr(torchvision.models, name)(**arguments)
     return network
 
 
 def _transformers(name: str) -> nn.Module:
+    import_torchvision()
     import transformers
 
     made = getattr(transformers, name)

@@ -17,11 +17,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from network_zoo import NAMES, build
+from run import processor
 from torch import nn
 
 from sketchkit import AdaptedModel, AdaptError, SketchkitError, adapt, atomic
@@ -36,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 PAGE, CACHE = ROOT / "docs" / "networks.md", ROOT / ".make" / "networks.json"
 TOP = """# Networks
 
-Made by `python benchmarks/networks.py`: what `adapt` finds in each network by looking at what runs. No network is
+Made by `make networks`: what `adapt` finds in each network by looking at what runs. No network is
 known by its name. Weights are random (none are needed to see whether a network can be adapted), so nothing here tells
 how good its embeddings are.
 """
@@ -78,7 +80,8 @@ def page(known: dict[str, dict[str, Any]]) -> str:
         f"{some} are refused these, and adapted to those that the sentence names; {len(known) - adapted - some} "
         "cannot be adapted here."
     )
-    versions = f"torch {torch.__version__}, one thread."
+    packages = ("torch", "timm", "torchvision", "transformers", "onnxruntime")
+    versions = f"{', '.join(f'{package} {version(package)}' for package in packages)}; {processor()}; one thread."
     return "\n".join([TOP, counts, "", versions, "", *map(markdown, _tables(known))])
 
 
@@ -112,7 +115,10 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
 
 
 def onnx_difference(adapted: AdaptedModel, size: int) -> str:
-    """The largest difference of embeddings between torch and ONNX Runtime, or why there is none."""
+    """The largest difference of embeddings between torch and ONNX Runtime, or why there is none.
+
+    By the exporter alone: `AdaptedModel.export` tries more ways and every size, which takes minutes for some networks.
+    """
     import onnxruntime
 
     images = torch.rand(2, adapted.description.channels, size, size)

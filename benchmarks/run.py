@@ -95,10 +95,11 @@ def with_section(page: str, name: str, text: str) -> str:
 def _machine(packages: list[str]) -> str:
     versions = [f"{name} {found}" for name in packages if (found := _version(name))]
     python = f"Python {platform.python_version()}"
-    return f"{_processor()}, {os.cpu_count()} cores; {', '.join([python, *versions])}."
+    return f"{processor()}, {os.cpu_count()} cores; {', '.join([python, *versions])}."
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the machine calls its processor."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
