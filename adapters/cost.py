@@ -111,12 +111,12 @@ class Cost:
 
         Example:
             >>> print(cost(nn.Sequential(nn.Linear(4, 2), nn.ReLU()), torch.zeros(1, 4)).table())
-                             parameters  MACs  FLOPs   share
-            0                        10     8     20   83.3%
-            1                         0     0      4   16.7%
-            matrix product            0     8     20   83.3%
-            activation                0     0      4   16.7%
-            all                      10     8     24  100.0%
+                            parameters  MACs  FLOPs   share
+            0                       10     8     20   83.3%
+            1                        0     0      4   16.7%
+            matrix product           0     8     20   83.3%
+            activation               0     0      4   16.7%
+            all                     10     8     24  100.0%
         """
         rows = [_HEADER, *self._rows(depth)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
@@ -132,7 +132,7 @@ class Cost:
         )
 
     def __str__(self) -> str:
-        return f"{_scaled(self.flops)}FLOPs, {_scaled(self.macs)}MACs, {_scaled(self.params)}parameters"
+        return f"{_scaled(self.flops)}FLOPs, {_scaled(self.macs)}MACs, {_scaled(self.params).rstrip()} parameters"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in _HEADER)
@@ -212,9 +212,11 @@ def _counted(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) 
 
 
 def _count(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Counter:
-    training = [part for part in module.modules() if part.training]
+    # A frozen script has no mode any more.
+    training = [part for part in module.modules() if getattr(part, "training", False)]
     counter = Counter()
-    module.eval()
+    if training:
+        module.eval()
     try:
         with (
             torch.inference_mode(False),

@@ -210,7 +210,10 @@ def _pooling(args: tuple[Any, ...], output: Any) -> tuple[int, int]:
 _CONVOLUTIONS = ("convolution", "_convolution", "cudnn_convolution", "mkldnn_convolution")
 _PRODUCTS = ("mm", "bmm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm")
 _PRODUCTS_PLUS = ("addmm", "baddbmm", "addmv")
-_ATTENTIONS = ("attention_math", "cudnn_attention", "efficient_attention", "flash_attention", "flash_attention_for_cpu")
+_ATTENTIONS = (
+    *("attention_math", "cudnn_attention", "efficient_attention", "flash_attention", "flash_attention_for_cpu"),
+    "fused_attention_overrideable",
+)
 _BATCH_NORMS = (
     "native_batch_norm",
     "_native_batch_norm_legit",
