@@ -32,6 +32,7 @@ _PHOTO_SIZES = (256, 224, 384, 299, 240, 192, 160, 128, 112, 96, 64, 32)
 _OPTIONS = ("interpolate_pos_encoding",)
 
 
+@torch.inference_mode(False)  # what is made in inference mode could never be trained
 def adapt(
     model: nn.Module | str,
     *,
@@ -69,7 +70,8 @@ def adapt(
         selector_points: the most points of a drawing that the canvas selector reads.
         selector_hidden: width of the selector's state.
         classifier: `auto`: the trailing chain of linear layers (or a 1x1 convolution), activations and dropout; or the
-            path of the module where the classifier begins; or None when nothing is to be taken off.
+            path of the module where the classifier begins; or None when nothing is to be taken off, as for a network
+            that ends in a linear layer which embeds.
         batch_norm: whose statistics batch norm keeps: `shared`, `frozen`, `per_domain` or `per_canvas`; see
             `sketchkit.adapters.batch_norm.set_batch_norm`.
         pretrained: load ImageNet weights; for names only.
@@ -85,10 +87,11 @@ def adapt(
         >>> adapted.embed_photos(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 1280])
     """
+    sizes = tuple(sorted(map(Canvas.of, _several(canvases)), key=canvas_order))
+    for option, value in (("photo_size", photo_size), ("embedding_dim", embedding_dim)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ParameterError(f"{option} must be a whole number of 1 or more, not {value!r}")
     network, source, name = _own_network(model, pretrained)
-    sizes = tuple(sorted(map(Canvas.of, canvases), key=canvas_order))
-    if photo_size is not None and photo_size < 1:
-        raise ParameterError(f"photo_size must be 1 or more, not {photo_size}")
     stated = preprocessing_of(network)
     removed, output, seen = _strip(network, name, _photo_sizes(photo_size, stated, sizes), classifier)
     channels, photo_size = seen.shape[1], seen.shape[2]
@@ -102,8 +105,8 @@ def adapt(
         canvases=sizes,
         photo_size=photo_size,
         embedding_dim=embedding_dim,
-        mean=_for_channels(mean or stated.mean or IMAGENET_MEAN, channels),
-        std=_for_channels(std or stated.std or IMAGENET_STD, channels),
+        mean=_for_channels("mean", mean, stated.mean or IMAGENET_MEAN, channels),
+        std=_for_channels("std", std, stated.std or IMAGENET_STD, channels),
         selector_points=selector_points,
         selector_hidden=selector_hidden,
         stem=stem,
@@ -204,8 +207,18 @@ def _arguments(network: nn.Module) -> tuple[str, ...]:
         return ()
 
 
-def _for_channels(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """The statistics of RGB averaged for a network that takes gray images."""
-    if channels == 1 and len(values) == 3:
-        return (sum(values) / 3,)
-    return tuple(float(value) for value in values)
+def _several(canvases: Sequence[int | Canvas]) -> Sequence[int | Canvas]:
+    if isinstance(canvases, (int, Canvas)):
+        raise ParameterError(f"canvases must be several, such as (32, 64); for one write ({canvases!r},)")
+    return canvases
+
+
+def _for_channels(
+    name: str, given: Sequence[float] | None, stated: Sequence[float], channels: int
+) -> tuple[float, ...]:
+    """What is given, else what is stated; of RGB the average for a network that takes gray images."""
+    try:
+        values = tuple(float(value) for value in (stated if given is None else given))
+    except TypeError:
+        raise ParameterError(f"{name} must be one number a channel, such as (0.5, 0.5, 0.5), not {given!r}") from None
+    return (sum(values) / 3,) if channels == 1 and len(values) == 3 else values

@@ -117,4 +117,5 @@ def _in_unit_range(values: torch.Tensor, name: str) -> torch.Tensor:
         raise ParameterError(f"{name} must be uint8 or float in 0..1, not {values.dtype}")
     if values.numel() and values.max() > 2:
         raise ParameterError(f"{name} in floats must be in 0..1; these reach {values.max().item():.0f}, divide by 255")
-    return values
+    # Neither resizing nor subtracting is done in half precision; the network's own type comes last.
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

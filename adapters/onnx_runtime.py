@@ -135,8 +135,15 @@ class OnnxModel:
         return embeddings
 
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
-        """The size of the most likely canvas for each drawing, (batch,); of equally likely ones the largest."""
-        sizes = np.array([canvas.size for canvas in self.canvases], np.int64)
+        """The size of the most likely canvas for each drawing; of equally likely ones the largest.
+
+        Returns:
+            (batch,) sides in pixels; (batch, 2) heights and widths where a canvas is rectangular.
+        """
+        if any(canvas.rectangular for canvas in self.canvases):
+            sizes = np.array([(canvas.height, canvas.width) for canvas in self.canvases], np.int64)
+        else:
+            sizes = np.array([canvas.size for canvas in self.canvases], np.int64)
         return sizes[self._choose(as_block(sketches))]
 
     def logits(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.float32]:

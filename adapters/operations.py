@@ -47,8 +47,7 @@ class Tally:
 class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate its base
     """Adds up what runs inside `with counter:`, by module and by kind of operation.
 
-    Args:
-        tallies: (path of the module, kind of operation) -> what it did. Paths are known inside `following`.
+    `tallies` maps (path of the module, kind of operation) to what it did; paths are known inside `following`.
 
     Example:
         >>> with Counter() as counter:

@@ -161,8 +161,9 @@ def canvas_reward(
     # In float64 first: FLOPs beyond 2^24 are not whole in float32.
     scaled = flops.to(torch.float64) - flops.min()
     spread = scaled.max()
-    L_F = (scaled / spread if spread > 0 else scaled).to(triplet_losses.dtype)
-    R_acc = lambda_r / ranks.to(triplet_losses.dtype) - lambda_Tri * triplet_losses
+    dtype = triplet_losses.dtype if triplet_losses.is_floating_point() else torch.get_default_dtype()
+    L_F = (scaled / spread if spread > 0 else scaled).to(dtype)
+    R_acc = lambda_r / ranks.to(dtype) - lambda_Tri * triplet_losses
     return -lambda_F * L_F + (1 - lambda_F) * R_acc
 
 
@@ -185,10 +186,17 @@ def reinforce_loss(
         baseline: subtracted from the rewards; changes the variance, not the mean, of the gradient.
         entropy_weight: how much a policy that still explores is favored.
 
+    Raises:
+        ParameterError: actions, rewards and baseline are not one a sketch.
+
     Example:
         >>> reinforce_loss(torch.zeros(2, 4), torch.tensor([0, 3]), torch.tensor([1.0, 0.0]))
         tensor(0.6931)
     """
+    for name, values in (("actions", actions), ("rewards", rewards), ("baseline", baseline)):
+        # A column would be broadcast to all pairs of sketches.
+        if isinstance(values, torch.Tensor) and values.ndim and values.shape != logits.shape[:1]:
+            raise ParameterError(f"{name} must be one a sketch, ({len(logits)},), not {tuple(values.shape)}")
     log_chances = logits.log_softmax(dim=1)
     taken = log_chances.gather(1, actions[:, None]).squeeze(1)
     advantage = (rewards if baseline is None else rewards - baseline).detach()

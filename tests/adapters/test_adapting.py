@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -349,3 +350,40 @@ def test_a_copy_of_an_adapted_model_is_independent() -> None:
     other = copy.deepcopy(adapted)
     next(other.backbone.parameters()).data.zero_()
     assert next(adapted.backbone.parameters()).abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"canvases": 32}, "canvases must be several"),
+        ({"photo_size": (64, 48)}, "photo_size must be a whole number"),
+        ({"photo_size": 0}, "photo_size must be a whole number"),
+        ({"embedding_dim": 2.5}, "embedding_dim must be a whole number"),
+        ({"mean": 0.5}, "mean must be one number a channel"),
+    ],
+)
+def test_wrong_options_are_said_in_a_sentence(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        adapt(pooled(), **options)
+
+
+def test_statistics_may_be_arrays_and_tensors() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1))
+    for values in (np.array([0.1, 0.2, 0.3]), torch.tensor([0.1, 0.2, 0.3])):
+        adapted = adapt(network, canvases=(16,), photo_size=16, mean=values, std=values)
+        assert adapted.description.mean == pytest.approx((0.1, 0.2, 0.3))
+
+
+def test_what_is_adapted_in_inference_mode_can_be_trained() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1))
+    with torch.inference_mode():
+        adapted = adapt(network, canvases=(16,), photo_size=16)
+    adapted.embed_photos(torch.rand(2, 3, 16, 16)).sum().backward()
+    assert next(adapted.backbone.parameters()).grad is not None
+
+
+def test_photos_in_half_precision_are_resized() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1))
+    adapted = adapt(network, canvases=(16,), photo_size=16)
+    photos = torch.rand(2, 3, 20, 18)
+    torch.testing.assert_close(adapted.embed_photos(photos.half()), adapted.embed_photos(photos), atol=1e-3, rtol=0)

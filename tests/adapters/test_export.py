@@ -387,3 +387,10 @@ def test_real_drawings_and_photos(shared_data: Path, tmp_path: Path) -> None:
     assert report["fp32"][64].max_difference < 1e-4
     assert report["fp32"][64].top_1 == 1
     assert report["int8"][64].cosine > 0.8
+
+
+def test_canvases_of_both_shapes_are_named_alike(tmp_path: Path) -> None:
+    adapted = adapt(nn.Sequential(nn.Conv2d(3, 4, 3)), canvases=[Canvas((32, 64)), Canvas((64, 64))], photo_size=64)
+    adapted.export(tmp_path)
+    drawing = Sketch.from_strokes([[(0, 0), (9, 4)]])
+    np.testing.assert_array_equal(OnnxModel(tmp_path).select(drawing), adapted.select(drawing))

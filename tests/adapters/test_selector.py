@@ -241,3 +241,18 @@ def test_parameters_out_of_range(call: Callable[[], object], words: str) -> None
 def test_coordinates_must_be_finite() -> None:
     with pytest.raises(DataError, match="finite"):
         CanvasSelector(2).encode(Sketch.from_strokes([[(0, 0), (float("inf"), 1)]]))
+
+
+def test_whole_losses_do_not_round_the_cost() -> None:
+    flops, ranks = torch.tensor([1.0, 2, 5]), torch.ones(1, 3, dtype=torch.int64)
+    found = canvas_reward(ranks, torch.zeros(1, 1, dtype=torch.int64), flops, lambda_F=1.0)
+    torch.testing.assert_close(found, torch.tensor([[0.0, -0.25, -1.0]]))
+
+
+@pytest.mark.parametrize("wrong", ["actions", "rewards", "baseline"])
+def test_a_column_is_not_taken_for_one_value_a_sketch(wrong: str) -> None:
+    given = {"actions": torch.zeros(3, dtype=torch.int64), "rewards": torch.ones(3), "baseline": torch.ones(3)}
+    given[wrong] = given[wrong][:, None]
+    with pytest.raises(ParameterError, match=f"{wrong} must be one a sketch"):
+        reinforce_loss(torch.zeros(3, 4), **given)
+    assert reinforce_loss(torch.zeros(3, 4), given["actions"].flatten(), torch.ones(3), baseline=1.0) == 0
