@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sketchkit import __version__, atomic
 from sketchkit.adapters.onnx_graphs import TOLERANCE, float_copy, require_onnx, selector_graph, student_graph
 from sketchkit.adapters.onnx_runtime import CONFIG, FORMAT, OnnxModel, read_config
+from sketchkit.adapters.own_files import delete_superseded, own_config
 from sketchkit.adapters.quantizing import half_precision, whole_numbers
 from sketchkit.blocks import as_block
 from sketchkit.errors import AdaptError, OutputError, ParameterError
@@ -35,6 +36,7 @@ __all__ = ["PRECISIONS", "Agreement", "Exported", "export", "verify"]
 
 PRECISIONS = ("fp32", "fp16", "int8")
 """What a network can be exported in."""
+_GRAPH_NAMES = r"(?:student-(?:fp32|fp16|int8)|selector)-([0-9a-f]{12})\.onnx"
 # Calibration keeps every activation of a batch.
 _CALIBRATED_TOGETHER = 4
 
@@ -111,7 +113,7 @@ def export(
         AdaptError: the network cannot be exported, or what comes out differs from torch by more than 1e-4.
         ParameterError: no such precision, or no calibration for int8.
         MissingDependencyError: onnx, onnxscript or onnxruntime is not installed.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or holds an `onnx.json` that is not ours.
 
     Example:
         >>> from sketchkit import adapt
@@ -121,6 +123,8 @@ def export(
     """
     require_onnx()
     _check(adapted, precisions, calibration, opset)
+    path = Path(folder)
+    previous = own_config(path / CONFIG, ("format", "files"))
     copied = float_copy(adapted)
     student, exporter = student_graph(copied, opset)
     students = {"fp32": student}
@@ -131,8 +135,8 @@ def export(
         students["int8"] = whole_numbers(student, _batches(copied, *calibration))
     contents = {name: students[name].SerializeToString() for name in precisions}
     contents["selector"] = selector_graph(copied.canvas_selector, opset).SerializeToString()
-    path = Path(folder)
-    _write(path, contents, {"exporter": exporter, "opset": opset, **_description(copied)})
+    kept = _write(path, contents, {"exporter": exporter, "opset": opset, **_description(copied)})
+    delete_superseded(path, _GRAPH_NAMES, named=_named(previous), kept=kept)
     return Exported(path, exporter, {name: len(content) for name, content in contents.items()})
 
 
@@ -240,7 +244,8 @@ def _description(adapted: AdaptedModel) -> dict[str, Any]:
     }
 
 
-def _write(folder: Path, contents: dict[str, bytes], description: dict[str, Any]) -> None:
+def _write(folder: Path, contents: dict[str, bytes], description: dict[str, Any]) -> list[str]:
+    """Write graphs, then `onnx.json`; returns the names of the graphs."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -259,10 +264,16 @@ def _write(folder: Path, contents: dict[str, bytes], description: dict[str, Any]
         **description,
     }
     atomic.write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
-    kept = {str(file["file"]) for file in (selector, *files.values())}
-    for old in [*folder.glob("student-*.onnx"), *folder.glob("selector-*.onnx")]:
-        if old.name not in kept:
-            old.unlink(missing_ok=True)
+    return [str(file["file"]) for file in (selector, *files.values())]
+
+
+def _named(config: dict[str, Any] | None) -> list[str]:
+    files = None if config is None else config["files"]
+    if not isinstance(files, dict):
+        return []
+    students = files.get("student")
+    graphs = [files.get("selector"), *(students.values() if isinstance(students, dict) else ())]
+    return [str(graph["file"]) for graph in graphs if isinstance(graph, dict) and "file" in graph]
 
 
 def _note(folder: Path, report: dict[str, dict[int, Agreement]]) -> None:

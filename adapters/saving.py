@@ -27,6 +27,7 @@ from torch import nn
 from sketchkit import __version__, atomic
 from sketchkit.adapters.description import Description
 from sketchkit.adapters.model_card import Results, model_card, write_card
+from sketchkit.adapters.own_files import delete_superseded, own_config
 from sketchkit.adapters.probing import take_off
 from sketchkit.adapters.sources import build
 from sketchkit.adapters.stems import restore_stem
@@ -39,6 +40,7 @@ __all__ = ["load", "save"]
 
 _CONFIG = "config.json"
 _FORMAT = 1
+_WEIGHTS_NAMES = r"model-([0-9a-f]{12})\.safetensors"
 # So many values of the fixed image's embedding are kept.
 _CHECKED = 64
 
@@ -64,7 +66,8 @@ def save(
         1280
     """
     path = Path(folder)
-    # Before anything is written: what is wrong with the results must not leave half a folder behind.
+    # Before anything is written: what is wrong must not leave half a folder behind.
+    previous = own_config(path / _CONFIG, ("format", "weights", "model"))
     card = model_card(adapted, results=results, license=license, datasets=datasets)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -87,9 +90,7 @@ def save(
         "check": _check(adapted),
     }
     atomic.write_text(path / _CONFIG, json.dumps(config, indent=2) + "\n")
-    for old in path.glob("model-*.safetensors"):
-        if old != weights:
-            old.unlink(missing_ok=True)
+    delete_superseded(path, _WEIGHTS_NAMES, named=_named(previous), kept=[weights.name])
     write_card(path, card)
 
 
@@ -122,6 +123,11 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
             "saved; pass model= with the network as it was before adapt"
         )
     return adapted
+
+
+def _named(config: dict[str, Any] | None) -> list[str]:
+    weights = None if config is None else config["weights"]
+    return [str(weights["file"])] if isinstance(weights, dict) and "file" in weights else []
 
 
 def _check(adapted: AdaptedModel) -> list[float] | None:

@@ -363,6 +363,24 @@ def test_one_folder_for_weights_and_export(tmp_path: Path) -> None:
     assert_alike(AdaptedModel.from_pretrained(tmp_path, pooled()), tmp_path)
 
 
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    others = ["student-mine.onnx", "student-fp32-mine.onnx", "selector-0123456789ab.onnx"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"of somebody else")
+    made(pooled).export(tmp_path)
+    torch.manual_seed(2)
+    made(pooled).export(tmp_path)
+    assert all((tmp_path / name).read_bytes() == b"of somebody else" for name in others)
+    assert len(list(tmp_path.iterdir())) == 3 + len(others)
+
+
+def test_a_description_of_others_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "onnx.json").write_text('{"opset": 17}')
+    with pytest.raises(OutputError, match=r"onnx\.json is not of sketchkit and is left as it is"):
+        made(pooled).export(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["onnx.json"]
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be made"):

@@ -255,6 +255,25 @@ def test_a_kill_between_the_two_files_leaves_the_old_model(saved: Path, monkeypa
     assert_same(new, AdaptedModel.from_pretrained(saved, pooled()))
 
 
+def test_files_of_others_are_left_alone(saved: Path) -> None:
+    others = ["model-00001-of-00002.safetensors", "model-mine.safetensors", "model-0123456789ab.safetensors"]
+    for name in others:
+        (saved / name).write_bytes(b"weights of somebody else")
+    old = json.loads((saved / "config.json").read_text())["weights"]["file"]
+    scrambled(adapt(pooled(), canvases=(32,), photo_size=32)).save_pretrained(saved)
+    assert not (saved / old).exists()
+    assert all((saved / name).read_bytes() == b"weights of somebody else" for name in others)
+
+
+@pytest.mark.parametrize("text", ['{"model_type": "vit", "architectures": ["ViTModel"]}', "[1]", "{", ""])
+def test_a_config_of_others_is_not_replaced(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(OutputError, match=r"config\.json is not of sketchkit and is left as it is; choose another"):
+        adapt(pooled(), canvases=(32,), photo_size=32).save_pretrained(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == text
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=re.escape(str(tmp_path / "file"))):
