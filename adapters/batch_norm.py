@@ -6,7 +6,7 @@ Modes of `set_batch_norm`:
   batch and moves the same running statistics, so in evaluation photos and each canvas are normalized by a mixture.
 - `frozen`: the statistics stay as they are, in training too; scale and shift go on learning.
 - `per_domain`: one set for photos, one for sketches.
-- `per_canvas`: one set for photos, one for each canvas.
+- `per_canvas`: one set for photos, one for each canvas; rectangles of the same shorter side share one.
 
 Scale and shift are shared in all modes, so the number of parameters stays the same. `embed_photos`, `embed_rasters` and
 `embed_sketches` choose the right set; who calls `adapted.embed` says what is passing by `passing`. Sources: Chang et
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -28,6 +28,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sketchkit.adapters.execution import Execution, ModuleCall, execute
+from sketchkit.adapters.stems import TwoStems
 from sketchkit.errors import AdaptError, ParameterError
 
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ _MODES = ("shared", "frozen", "per_domain", "per_canvas")
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 # What is passing: of this thread and task alone, so that a server may embed photos and sketches at once.
-_PASSING: ContextVar[tuple[str, int | None]] = ContextVar("sketchkit_passing", default=("photos", None))
+_PASSING: ContextVar[tuple[str, int | None] | None] = ContextVar("sketchkit_passing", default=None)
 
 
 @contextmanager
 def passing(domain: Literal["photos", "sketches"], canvas: int | None = None) -> Iterator[None]:
-    """Say what goes through the network in this block; without it, photos.
+    """Say what goes through the network in this block; without it, photos, but in training it has to be said.
+
+    A gradient checkpoint that runs the network again in `backward` does so outside of this block: give it the block as
+    its `context_fn`, or keep to `shared` or `frozen` batch norm.
 
     Args:
         domain: `photos` or `sketches`.
@@ -109,10 +113,20 @@ class SwitchableBatchNorm(nn.Module):
         """The name of the set that is in use.
 
         Raises:
-            ParameterError: sketches pass, and on which canvas was not said.
+            ParameterError: sketches pass, and on which canvas was not said; or in training nothing was said at all.
         """
-        domain, canvas = _PASSING.get()
-        if domain == "photos" or self.mode == "frozen":
+        said = _PASSING.get()
+        if self.mode == "frozen" or len(self.banks) == 1:
+            return "photos"
+        if said is None:
+            if self.training or _in_backward():
+                raise ParameterError(
+                    f"batch norm is {self.mode}, and what passes was not said: use embed_photos and embed_rasters, or "
+                    "`with passing(...)`; checkpoints that run again in backward, and other threads, lose it"
+                )
+            return "photos"
+        domain, canvas = said
+        if domain == "photos":
             return "photos"
         if self.mode == "per_domain":
             return "sketches"
@@ -134,6 +148,7 @@ def set_batch_norm(adapted: AdaptedModel, mode: Literal["shared", "frozen", "per
 
     Raises:
         ParameterError: there is no such mode, or batch norm has been folded away.
+        AdaptError: the network keeps statistics that are not in a batch norm of torch.
 
     Example:
         >>> from sketchkit.adapters import adapt, mobilenet_v2
@@ -146,6 +161,8 @@ def set_batch_norm(adapted: AdaptedModel, mode: Literal["shared", "frozen", "per
         raise ParameterError(f"batch_norm must be one of {', '.join(_MODES)}, not {mode!r}")
     if adapted.description.batch_norm == "folded":
         raise ParameterError("batch norm is folded into the convolutions; set the mode of the network before folding")
+    if mode != "shared":
+        _refuse_foreign_statistics(adapted)
     sizes = tuple(canvas.side for canvas in adapted.canvases)
     new: dict[int, nn.Module] = {}
     for module in _outermost_norms(adapted.backbone):
@@ -208,15 +225,21 @@ def fold_batch_norm(adapted: AdaptedModel) -> AdaptedModel:
     folded = copy.deepcopy(adapted, {id(adapted.kd_head): None})
     set_batch_norm(folded, "shared")
     folded.eval()
-    before = execute(folded, images=2).result
+    before = _embeddings(folded)
     _fold(folded)
-    after = execute(folded, images=2).result
+    after = _embeddings(folded)
     tolerance = min(1000 * torch.finfo(before.dtype).eps, 0.05)
     if not torch.allclose(before, after, rtol=0, atol=tolerance):
         apart = (before - after).abs().max().item()
         raise AdaptError(f"folding changes the embeddings by {apart:.2g}; keep {adapted.description.network} as it is")
     folded.description = replace(folded.description, batch_norm="folded")
     return folded
+
+
+def _in_backward() -> bool:
+    """Whether autograd is at work; torch tells it privately, and not in all of its releases."""
+    task: Callable[[], int] = getattr(torch._C, "_current_graph_task_id", lambda: -1)
+    return task() != -1
 
 
 def _bank_names(mode: str, canvases: tuple[int, ...]) -> list[str]:
@@ -253,6 +276,18 @@ def _outermost_norms(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, kinds) and id(module) not in inside]
 
 
+def _refuse_foreign_statistics(adapted: AdaptedModel) -> None:
+    """Statistics of functions or scripts would go on moving, whatever the mode says."""
+    modules = dict(adapted.backbone.named_modules())
+    for name, _ in adapted.backbone.named_buffers():
+        owner, _, own = name.rpartition(".")
+        if own == "running_mean" and not isinstance(modules[owner], _NORMS):
+            raise AdaptError(
+                f"{adapted.description.network} keeps the statistics {name} outside of torch's batch norm modules "
+                "(in a script, or in a function); only batch_norm='shared' can be had"
+            )
+
+
 def _replace(network: nn.Module, new: dict[int, nn.Module]) -> None:
     """Under every name that a module has."""
     for parent in list(network.modules()):
@@ -264,12 +299,25 @@ def _replace(network: nn.Module, new: dict[int, nn.Module]) -> None:
                 parent._modules[name] = new[id(child)]
 
 
+def _embeddings(adapted: AdaptedModel) -> torch.Tensor:
+    """Of two photos of noise, and where sketches have a stem of their own, of two rasters."""
+    embeddings = execute(adapted, images=2).result
+    if adapted.description.stem is None:
+        return embeddings
+    canvas, planes = adapted.canvases[-1], adapted.description.sketch_channels
+    rasters = torch.rand(2, planes, canvas.height, canvas.width, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return torch.cat([embeddings, adapted.embed(rasters.to(embeddings))])
+
+
 def _fold(adapted: AdaptedModel) -> None:
     execution = execute(adapted)
     new: dict[int, nn.Module] = {}
+    # The norm behind two stems serves both.
+    stems = {id(module.photos) for module in adapted.backbone.modules() if isinstance(module, TwoStems)}
     for convolution, norm in _pairs(execution):
         rest = _after_normalizing(norm)
-        if rest is not None:
+        if rest is not None and id(convolution) not in stems:
             mode = convolution.training
             new[id(convolution)] = fuse_conv_bn_eval(convolution.eval(), norm.eval())
             new[id(convolution)].train(mode)

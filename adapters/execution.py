@@ -13,6 +13,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sketchkit.adapters.stems import TwoStems
+from sketchkit.errors import AdaptError
+
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel
 
@@ -59,11 +62,19 @@ class Execution:
 def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
     """Embed noise on the smallest canvas, in evaluation mode; modes and statistics are left as they were.
 
+    Raises:
+        AdaptError: the network is scripted.
+
     Example:
         >>> from sketchkit.adapters import adapt, mobilenet_v2
         >>> list(execute(adapt(mobilenet_v2(), canvases=(32,), photo_size=32)).first_use)[0]
         'backbone.network.features.0.0.weight'
     """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in adapted.modules()):
+        raise AdaptError(
+            f"{adapted.description.network} is scripted, and nobody can see in which order its layers run; adapt the "
+            "module that it was scripted from"
+        )
     execution = Execution()
     watch = _Watch(execution, _embedding_parameters(adapted))
     with _evaluating(adapted), _calls(adapted, execution, watch.kept), watch:
@@ -93,6 +104,11 @@ def weight_layers(adapted: AdaptedModel, execution: Execution | None = None) -> 
                 layers.append([])
             begun = True
         layers[-1].append(name)
+    # A pass takes one of two stems; they are of the same depth.
+    for path, module in adapted.named_modules():
+        if isinstance(module, TwoStems):
+            layer = next(layer for layer in layers if f"{path}.photos.weight" in layer)
+            layer += [f"{path}.sketches.{name}" for name, _ in module.sketches.named_parameters()]
     return [layer for layer in layers if layer]
 
 

@@ -157,7 +157,8 @@ def _count(layers: int, depth: int | None, share: float | None) -> int:
 
 def _hold(adapted: AdaptedModel, execution: Execution, trainable: list[str], *, anything: bool) -> None:
     """Keep in evaluation what is frozen, and what has no parameters but runs before the first trainable layer."""
-    boundary = min((execution.first_use[name] for name in trainable), default=execution.clock + 1)
+    uses = (execution.first_use[name] for name in trainable if name in execution.first_use)
+    boundary = min(uses, default=execution.clock + 1)
     last = {call.path: (call.module, call.end) for call in execution.calls}
     held: set[int] = set()
     for module, end in last.values() if anything else ():

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import nn
 
-from sketchkit import AdaptedModel, ParameterError, Sketch, adapt
+from sketchkit import AdaptedModel, AdaptError, Canvas, ParameterError, Sketch, adapt
 from sketchkit.adapters import SwitchableBatchNorm, fold_batch_norm, mobilenet_v2, passing, set_batch_norm
 
 from models import MODELS, pooled, trunk
@@ -133,7 +135,7 @@ def test_frozen_statistics_train_scale_and_shift() -> None:
 
 
 def test_threads_do_not_see_each_others_domain() -> None:
-    norm = SwitchableBatchNorm(nn.BatchNorm2d(3), "per_domain")
+    norm = SwitchableBatchNorm(nn.BatchNorm2d(3), "per_domain").eval()
     seen: list[str] = []
     with passing("sketches"):
         thread = threading.Thread(target=lambda: seen.append(norm.bank()))
@@ -219,3 +221,77 @@ def test_folded_is_the_same_network(tmp_path: Path, build: Any) -> None:
     folded.save_pretrained(tmp_path)
     back = AdaptedModel.from_pretrained(tmp_path, original)
     assert torch.equal(back.embed_photos(PHOTOS), folded.embed_photos(PHOTOS))
+
+
+def planes(mode: Any = "shared") -> AdaptedModel:
+    """Sketches of two planes have a first convolution of their own."""
+    canvases = [Canvas(size, channels="orientation") for size in (32, 64)]
+    return trained(adapt(pooled(), canvases=canvases, photo_size=64, batch_norm=mode))
+
+
+def test_folding_keeps_the_norm_that_two_stems_share() -> None:
+    model = planes()
+    folded = fold_batch_norm(model)
+    drawing = Sketch.from_strokes([[(0, 9), (5, 0), (9, 9)]])
+    torch.testing.assert_close(folded.embed_sketches(drawing), model.embed_sketches(drawing), atol=1e-5, rtol=0)
+    torch.testing.assert_close(folded.embed_photos(PHOTOS), model.embed_photos(PHOTOS), atol=1e-5, rtol=0)
+
+
+class Checkpointed(nn.Module):
+    """Runs its inside again in backward."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if not torch.is_grad_enabled():
+            return self.inside(images)
+        return torch.utils.checkpoint.checkpoint(self.inside, images, use_reentrant=False)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_pass_that_is_repeated_in_backward_is_not_taken_for_photos(training: bool) -> None:
+    model = adapt(Checkpointed(pooled()), canvases=(32, 64), photo_size=32, batch_norm="per_domain").train(training)
+    embeddings = model.embed_rasters(torch.rand(2, 32, 32))
+    with pytest.raises(ParameterError, match="what passes was not said"):
+        embeddings.sum().backward()
+    model.embed_photos(PHOTOS)
+
+
+def test_in_training_what_passes_has_to_be_said() -> None:
+    model = adapted("per_domain").train()
+    images = torch.rand(2, 3, 32, 32)
+    with pytest.raises(ParameterError, match="what passes was not said"):
+        model(images)
+    with passing("sketches"):
+        model(images)
+    model.eval()
+    model(images)
+
+
+class Functional(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3)
+        self.register_buffer("running_mean", torch.zeros(4))
+        self.register_buffer("running_var", torch.ones(4))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = self.convolution(images)
+        return nn.functional.batch_norm(maps, self.running_mean, self.running_var, training=self.training)
+
+
+def test_statistics_that_no_mode_could_hold_are_refused() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates scripts, people have them
+        scripted = torch.jit.script(
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        )
+    for network in (Functional(), scripted):
+        adapt(network, canvases=(32,), photo_size=32)
+        for mode in ("frozen", "per_domain"):
+            with pytest.raises(AdaptError, match="only batch_norm='shared'"):
+                adapt(network, canvases=(32,), photo_size=32, batch_norm=mode)
+    with pytest.raises(AdaptError, match="is scripted"):
+        fold_batch_norm(adapt(scripted, canvases=(32,), photo_size=32))

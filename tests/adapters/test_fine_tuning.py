@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sketchkit import ParameterError, adapt
+from sketchkit import Canvas, ParameterError, adapt
 from sketchkit.adapters import AdaptedModel, freeze, parameter_groups
 from sketchkit.adapters.execution import execute, weight_layers
 
@@ -155,3 +155,19 @@ def test_wrong_arguments() -> None:
         freeze(adapted, share=1.5)
     with pytest.raises(ParameterError, match="lr must be above 0"):
         parameter_groups(adapted, lr=0)
+
+
+def test_both_stems_are_of_the_first_layer() -> None:
+    canvases = [Canvas(32, channels="orientation")]
+    adapted = adapt(pooled(), canvases=canvases, photo_size=32)
+    stems = {name for name in dict(adapted.named_parameters()) if ".photos." in name or ".sketches." in name}
+    assert {name.split(".")[-2] for name in stems} == {"photos", "sketches"}
+    assert stems <= set(weight_layers(adapted)[0])
+    rates = {
+        id(value): group["lr"]
+        for group in parameter_groups(adapted, lr=1.0, layer_decay=0.1)
+        for value in group["params"]
+    }
+    assert len({rates[id(dict(adapted.named_parameters())[name])] for name in stems}) == 1
+    assert set(freeze(adapted, depth=1)) >= stems
+    assert not any(dict(adapted.named_parameters())[name].requires_grad for name in stems)
