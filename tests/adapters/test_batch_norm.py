@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -282,12 +281,10 @@ class Functional(nn.Module):
         return nn.functional.batch_norm(maps, self.running_mean, self.running_var, training=self.training)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of scripts: torch deprecates them, people have them
 def test_statistics_that_no_mode_could_hold_are_refused() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates scripts, people have them
-        scripted = torch.jit.script(
-            nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-        )
+    layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    scripted = torch.jit.script(nn.Sequential(*layers))
     for network in (Functional(), scripted):
         adapt(network, canvases=(32,), photo_size=32)
         for mode in ("frozen", "per_domain"):
