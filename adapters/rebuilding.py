@@ -21,8 +21,18 @@ from sketchkit.errors import MissingDependencyError, ParameterError
 
 __all__ = ["PACKAGES", "package_of", "rebuild", "recipe_of"]
 
-# Keys of a configuration that make transformers fetch or run something else than its own class.
-_REACHING = ("auto_map", "backbone", "quantization_config", "use_pretrained_backbone", "use_timm_backbone")
+# Keys of a configuration, at any depth, that make transformers fetch or run something else than its own class.
+_REACHING = (
+    "auto_map",
+    "backbone",
+    "model_args",
+    "quantization_config",
+    "use_kernels",
+    "use_pretrained_backbone",
+    "use_timm_backbone",
+)
+# Any other implementation, of attention or of experts, may be the name of a repository whose code is fetched and run.
+_OWN_IMPLEMENTATIONS = ("eager", "sdpa")
 
 Recipe = tuple[str, dict[str, Any]]
 
@@ -96,7 +106,14 @@ def _traits(model: nn.Module) -> list[object]:
     traits: list[object] = [
         (path, type(module).__qualname__, _plain(module), module.extra_repr()) for path, module in model.named_modules()
     ]
-    return traits + [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
+    return traits + [(name, _form(value)) for name, value in model.state_dict().items()]
+
+
+def _form(state: object) -> object:
+    """Shape of a state; a quantized network's states are also types, and tuples of tensors."""
+    if isinstance(state, torch.Tensor):
+        return tuple(state.shape)
+    return [_form(each) for each in state] if isinstance(state, (list, tuple)) else type(state).__qualname__
 
 
 def _plain(module: nn.Module) -> list[tuple[str, object]]:
@@ -155,11 +172,26 @@ def _build_transformers(transformers: Any, name: str, arguments: dict[str, Any])
     config = arguments.get("config")
     if not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
         raise ParameterError(f"transformers has no network {name!r}")
-    if not isinstance(config, Mapping) or any(config.get(key) for key in _REACHING):
+    if not isinstance(config, Mapping) or _reaches(config):
         raise ParameterError(f"{name} is described with a configuration that reaches beyond its own class")
     made: Any = found
     network: nn.Module = made(made.config_class.from_dict(dict(config)))
     return network
+
+
+def _reaches(value: object, implementation: bool = False) -> bool:
+    """Whether a part of a configuration names something outside of its own class."""
+    if isinstance(value, Mapping):
+        return any(
+            (key in _REACHING and bool(each))
+            # What timm takes by an address it fetches.
+            or (key == "architecture" and isinstance(each, str) and not set(":/").isdisjoint(each))
+            or _reaches(each, implementation or "_implementation" in str(key))
+            for key, each in value.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return any(_reaches(each, implementation) for each in value)
+    return implementation and isinstance(value, str) and value not in _OWN_IMPLEMENTATIONS
 
 
 def _imported(package: str, name: str) -> Any:

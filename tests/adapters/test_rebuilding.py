@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,6 +84,47 @@ def test_configurations_that_reach_further_are_refused() -> None:
     for config in ({"use_timm_backbone": True}, {"auto_map": {"AutoModel": "x.y"}}, "text"):
         with pytest.raises(ParameterError, match="reaches beyond its own class"):
             rebuild("transformers", "ViTModel", {"config": config})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"_attn_implementation": "someone/kernel"},
+        {"attn_implementation": "someone/kernel@main:function"},
+        {"attn_implementation": {"": "eager", "text_config": "someone/kernel"}},
+        {"_attn_implementation_internal": "flash_attention_2"},
+        {"_experts_implementation": "someone/kernel"},
+        {"vision_config": {"attn_implementation": "someone/kernel"}},
+        {"parts": [{"deep": {"experts_implementation": "someone/kernel"}}]},
+        {"backbone_config": {"use_timm_backbone": True}},
+        {"text_config": {"quantization_config": {"quant_method": "gptq"}}},
+        {"architecture": "hf-hub:someone/network"},
+    ],
+)
+def test_a_configuration_names_no_repository(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Network(nn.Module):
+        config_class = SimpleNamespace(from_dict=dict)
+
+        def __init__(self, config: object) -> None:
+            super().__init__()
+            assert config != {**wanted}, "this was to be refused"
+
+    wanted = config
+    stand = SimpleNamespace(PreTrainedModel=nn.Module, Network=Network)
+    monkeypatch.setattr(rebuilding, "_imported", lambda package, name: stand)
+    with pytest.raises(ParameterError, match="reaches beyond its own class"):
+        rebuild("transformers", "Network", {"config": config})
+    own = {"attn_implementation": {"": "eager", "vision_config": "sdpa"}, "_experts_implementation": None}
+    assert isinstance(rebuild("transformers", "Network", {"config": own}), Network)
+
+
+def test_states_that_are_no_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it outdated
+        model = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(3, 2)), {nn.Linear})
+    monkeypatch.setattr(rebuilding, "package_of", lambda model: "timm")
+    monkeypatch.setitem(rebuilding._CANDIDATES, "timm", lambda model: iter(()))
+    assert recipe_of(model) is None
 
 
 def test_unknown_names_and_arguments() -> None:
