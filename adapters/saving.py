@@ -9,7 +9,6 @@ else (another activation, a rebuilt one whose parameters say less than it does) 
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
@@ -31,7 +30,7 @@ from sketchkit.adapters.own_files import delete_superseded, own_config
 from sketchkit.adapters.probing import take_off
 from sketchkit.adapters.sources import build
 from sketchkit.adapters.stems import restore_stem
-from sketchkit.errors import AdaptError, MissingDataError, OutputError, ParameterError, WeightsError
+from sketchkit.errors import AdaptError, MissingDataError, OutputError, ParameterError, SketchkitError, WeightsError
 
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel
@@ -67,6 +66,7 @@ def save(
     """
     path = Path(folder)
     # Before anything is written: what is wrong must not leave half a folder behind.
+    _require_tensors(adapted)
     previous = own_config(path / _CONFIG, ("format", "weights", "model"))
     card = model_card(adapted, results=results, license=license, datasets=datasets)
     try:
@@ -110,7 +110,9 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
             restore_stem(network, description)
             adapted = AdaptedModel(network, description)
             _put_in(adapted, states, channels_last)
-        except (AdaptError, RuntimeError) as error:
+        except Exception as error:  # a damaged description makes another network fail in any way it likes
+            if isinstance(error, SketchkitError) and not isinstance(error, (AdaptError, ParameterError)):
+                raise
             raise WeightsError(f"{path}: the weights are not of this {description.network}: {error}") from None
     adapted.eval()
     try:
@@ -123,6 +125,33 @@ def load(folder: str | os.PathLike[str], model: nn.Module | None = None) -> Adap
             "saved; pass model= with the network as it was before adapt"
         )
     return adapted
+
+
+def _require_tensors(adapted: AdaptedModel) -> None:
+    """Refuse quantized networks: safetensors has no place for packed weights, nor for their scales."""
+    packed = [
+        name
+        for name, state in adapted.state_dict().items()
+        if not name.startswith("kd_head.") and (not isinstance(state, torch.Tensor) or state.is_quantized)
+    ]
+    # A script keeps packed weights outside of its states.
+    packed += [
+        name
+        for name, module in adapted.backbone.named_modules()
+        if isinstance(module, torch.jit.ScriptModule) and "quantized::" in _graph_of(module)
+    ]
+    if packed:
+        raise OutputError(
+            f"{adapted.description.network} is quantized or holds states that are no tensors ({packed[0]}), which "
+            "cannot be saved; save the float network and quantize it after loading, or export it with int8"
+        )
+
+
+def _graph_of(module: torch.jit.ScriptModule) -> str:
+    try:
+        return str(module.inlined_graph)
+    except (AttributeError, RuntimeError):  # a part without a forward of its own
+        return ""
 
 
 def _named(config: dict[str, Any] | None) -> list[str]:
@@ -174,7 +203,10 @@ def _is_channels_last(adapted: AdaptedModel) -> bool:
 
 def _network(description: Description, model: nn.Module | None, path: Path) -> nn.Module:
     if model is not None:
-        return copy.deepcopy(model).cpu()
+        # Late: adapting imports the model, which imports this when it saves.
+        from sketchkit.adapters.adapting import _copied
+
+        return _copied(model).cpu()
     if description.source is None:
         raise ParameterError(
             f"{path} was adapted from a {description.network} that only you can build; call "
@@ -182,8 +214,15 @@ def _network(description: Description, model: nn.Module | None, path: Path) -> n
         )
     try:
         return build(description.source)
-    except (TypeError, ValueError) as error:
+    except ParameterError as error:
         raise WeightsError(f"{path / _CONFIG}: {error}; save the model again") from None
+    except SketchkitError:
+        raise
+    except Exception as error:  # a constructor fails on damaged arguments in any way it likes
+        raise WeightsError(
+            f"{path / _CONFIG}: {description.source.name} cannot be built as it says: {error!r}; save the model again, "
+            "or pass model="
+        ) from error
 
 
 def _read_config(path: Path) -> tuple[dict[str, Any], Description, list[float] | None]:
@@ -206,7 +245,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], Description, list[float] |
         return weights, Description.from_dict(config["model"]), None if check is None else [float(v) for v in check]
     except WeightsError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not the description of an adapted model: {error!r}; save it again") from None
 
 

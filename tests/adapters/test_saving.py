@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -288,3 +289,57 @@ def test_a_description_with_foreign_arguments_is_refused(tmp_path: Path, argumen
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(SketchkitError):
         AdaptedModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, ZeroDivisionError, ImportError, IndexError, AttributeError])
+def test_a_description_that_nothing_can_be_built_from(
+    tmp_path: Path, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapt("mobilenet_v2", canvases=(32,)).save_pretrained(tmp_path)
+
+    def broken(source: object) -> nn.Module:
+        raise error("hidden_size")
+
+    monkeypatch.setattr(saving_module, "build", broken)
+    with pytest.raises(WeightsError, match=r"config\.json: mobilenet_v2 cannot be built as it says: .*hidden_size"):
+        AdaptedModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("classifier", ["fc.weight.deeper"]), ("stem", "nothing.there"), ("selector_hidden", "many")]
+)
+def test_a_description_that_does_not_fit(saved: Path, name: str, value: object) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    config["model"][name] = value
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError):
+        AdaptedModel.from_pretrained(saved, pooled())
+
+
+def classified() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+    ).eval()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripted_networks_come_back(tmp_path: Path) -> None:
+    adapted = scrambled(adapt(torch.jit.script(classified()), canvases=(32,), photo_size=32))
+    adapted.save_pretrained(tmp_path)
+    again = AdaptedModel.from_pretrained(tmp_path, torch.jit.script(classified()))
+    assert_same(adapted, again)
+    again.embed_photos(PHOTOS).sum().backward()
+    assert any(value.grad is not None for value in again.backbone.parameters())
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+def test_quantized_networks_are_refused_at_once(tmp_path: Path, scripted: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls both outdated
+        model = nn.Sequential(*classified()[:-1], nn.Linear(8, 6), nn.ReLU())
+        model = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
+        adapted = adapt(classified(), canvases=(32,), photo_size=32)
+        adapted.backbone.network = torch.jit.script(model) if scripted else model
+        with pytest.raises(OutputError, match="is quantized or holds states that are no tensors"):
+            adapted.save_pretrained(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
