@@ -244,7 +244,7 @@ class KDHead(nn.Module):
 
         Raises:
             MissingDataError: the cache lacks one, and there is no teacher or no picture.
-            ParameterError: images are needed.
+            ParameterError: images are needed, or there are not as many keys as images.
         """
         return self._taught("photos", images, keys)
 
@@ -319,6 +319,9 @@ class KDHead(nn.Module):
     def _taught(
         self, kind: Literal["photos", "sketches"], pictures: torch.Tensor | None, keys: Sequence[str] | None
     ) -> torch.Tensor:
+        pictures = None if pictures is None else torch.as_tensor(pictures)
+        if keys is not None and pictures is not None and len(keys) != len(pictures):
+            raise ParameterError(f"each of the {len(pictures)} {kind} needs its key, but there are {len(keys)} keys")
         if self.cache is None:
             if pictures is None:
                 raise ParameterError(f"the {kind} themselves are needed; keys alone are for a KD head with a cache")
@@ -327,6 +330,8 @@ class KDHead(nn.Module):
             if pictures is None:
                 raise ParameterError(f"the KD head needs the {kind}, or their keys in the cache")
             keys = content_keys(pictures)
+        if not keys and pictures is not None and self.teacher is not None:
+            return self._embed(kind, pictures)
         missing = self.cache.missing(kind, keys)
         if missing and pictures is not None and self.teacher is not None:
             self.cache.add(kind, [keys[place] for place in missing], self._embed(kind, pictures[missing]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,11 @@ _FORMAT = 1
 # What of an adapted network does not change the embedding of a given picture.
 _BESIDE = ("canvas_selector.", "kd_head.")
 _SETTINGS = ("network", "classifier", "output", "channels", "photo_size", "embedding_dim", "mean", "std", "batch_norm")
+
+_KINDS = ("photos", "sketches")
+# So many values of a fixed picture's embedding are kept, and may differ by this share of the largest: other machines
+# round otherwise.
+_CHECKED, _ROUNDING = 64, 5e-3
 
 Kind = Literal["photos", "sketches"]
 
@@ -65,22 +71,28 @@ class TeacherCache:
         if config is None:
             if teacher is None:
                 raise MissingDataError(f"{self.folder} holds no teacher's embeddings; give teacher= to begin a cache")
-            config = {"format": _FORMAT, "teacher": teacher_fingerprint(teacher), "preprocessing": preprocessing or ""}
+            config = {
+                "format": _FORMAT,
+                "teacher": teacher_fingerprint(teacher),
+                "preprocessing": preprocessing or "",
+                "check": _fixed_embeddings(teacher),
+            }
             _make(self.folder)
             atomic.write_text(self.folder / _CONFIG, json.dumps(config, indent=2) + "\n")
         if preprocessing is not None and preprocessing != config["preprocessing"]:
             raise WeightsError(
                 f"{self.folder} was computed with preprocessing {config['preprocessing']!r}, not {preprocessing!r}; "
-                "name another folder, or delete this one to compute it anew"
+                "name another folder, or delete its cache.json, photos-* and sketches-* to compute it anew"
             )
         self.teacher: str = config["teacher"]
         self.preprocessing: str = config["preprocessing"]
+        self._expected: dict[str, list[float]] = config["check"]
         if teacher is not None:
             self.check(teacher)
         self._rows: dict[tuple[str, str], torch.Tensor] = {}
-        for path in sorted(self.folder.glob("*.safetensors")):
-            # Half-written files of a program that was killed begin with a dot.
-            if not path.name.startswith("."):
+        # Others' files may lie beside; half-written ones of a program that was killed begin with a dot.
+        for kind in _KINDS:
+            for path in sorted(self.folder.glob(f"{kind}-*.safetensors")):
                 self._rows.update(_read_part(path))
 
     def __len__(self) -> int:
@@ -96,7 +108,15 @@ class TeacherCache:
         if found != self.teacher:
             raise WeightsError(
                 f"{self.folder} holds the embeddings of another teacher ({self.teacher[:12]}, not {found[:12]}); "
-                "name another folder, or delete this one to compute it anew"
+                "name another folder, or delete its cache.json, photos-* and sketches-* to compute it anew"
+            )
+
+        embedded = _fixed_embeddings(teacher) if self._expected else {}
+        if not all(_agree(embedded[name], self._expected[name]) for name in set(embedded) & set(self._expected)):
+            raise WeightsError(
+                f"{self.folder} holds the embeddings of another teacher, which has the same weights but computes "
+                "something else; name another folder, or delete its cache.json, photos-* and sketches-* to compute it "
+                "anew"
             )
 
     def missing(self, kind: Kind, keys: Sequence[str]) -> list[int]:
@@ -116,7 +136,9 @@ class TeacherCache:
                 "fill, or give the KD head its teacher"
             )
         if not keys:
-            raise ParameterError("there is no key to look up")
+            if (known := next(iter(self._rows.values()), None)) is None:
+                raise ParameterError(f"{self.folder} is empty, so the width of its embeddings is not known; give keys")
+            return known.new_zeros(0, len(known))
         return torch.stack([self._rows[kind, key] for key in keys])
 
     def add(self, kind: Kind, keys: Sequence[str], embeddings: torch.Tensor) -> None:
@@ -126,7 +148,7 @@ class TeacherCache:
             ParameterError: shapes do not fit.
             OutputError: the folder cannot be written.
         """
-        if kind not in ("photos", "sketches"):
+        if kind not in _KINDS:
             raise ParameterError(f"kind must be photos or sketches, not {kind!r}")
         rows = embeddings.detach().cpu().contiguous()
         if rows.ndim != 2 or len(rows) != len(keys):
@@ -167,9 +189,11 @@ class TeacherCache:
 
 
 def teacher_fingerprint(teacher: nn.Module) -> str:
-    """A hash that changes whenever an embedding could: of weights, layers, and an adapted network's preprocessing.
+    """A hash of a teacher's weights, layers, and an adapted network's preprocessing.
 
-    The canvas selector and the teacher's own teacher do not count.
+    The canvas selector and the teacher's own teacher do not count. What a teacher computes beside its layers (a number
+    or a function that it holds) is not seen: `TeacherCache` also compares the embeddings of fixed pictures, which
+    machines round differently, so that they make no hash.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -204,17 +228,67 @@ def content_keys(pictures: torch.Tensor) -> list[str]:
         (True, False)
     """
     keys = []
-    for picture in pictures:
+    for picture in torch.as_tensor(pictures):
         digest = hashlib.sha256()
         _update(digest, picture)
         keys.append(digest.hexdigest()[:32])
     return keys
 
 
-def _update(digest: Any, tensor: torch.Tensor) -> None:
-    values = tensor.detach().cpu().contiguous()
-    digest.update(f"{values.dtype}{tuple(values.shape)}".encode())
-    digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+def _update(digest: Any, state: object) -> None:
+    if isinstance(state, torch.Tensor):
+        values = state.detach().cpu()
+        digest.update(f"{values.dtype}{tuple(values.shape)}".encode())
+        if values.is_quantized:
+            values = values.dequantize()
+        digest.update(values.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    elif isinstance(state, (list, tuple)):
+        digest.update(f"{len(state)} of".encode())
+        for each in state:
+            _update(digest, each)
+    else:
+        # A quantized network's types and numbers; another object's words may hold its address.
+        known = isinstance(state, (bool, int, float, str, bytes, torch.dtype, type(None)))
+        digest.update((repr(state) if known else type(state).__qualname__).encode())
+
+
+def _fixed_embeddings(teacher: nn.Module) -> dict[str, list[float]]:
+    """Kind -> embedding of a fixed picture, where the teacher takes one."""
+    modes = [(module, module.training) for module in teacher.modules()]
+    device = next((value.device for value in teacher.parameters()), torch.device("cpu"))
+    teacher.eval()
+    found: dict[str, list[float]] = {}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for side in (64, 224):
+                ramp = (torch.arange(3 * side * side, device=device) * 37 % 251).reshape(1, 3, side, side)
+                for name, verb, picture in (
+                    ("photos", "embed_photos", ramp / 255),
+                    ("sketches", "embed_rasters", ramp[:, 0].to(torch.uint8)),
+                ):
+                    embed = getattr(teacher, verb, teacher if name == "photos" else None)
+                    if embed is not None and name not in found and (values := _finite(embed, picture)):
+                        found[name] = values
+    finally:
+        for module, training in modes:
+            module.training = training
+    return found
+
+
+def _finite(embed: Callable[[torch.Tensor], torch.Tensor], picture: torch.Tensor) -> list[float]:
+    torch.manual_seed(0)
+    try:
+        values = [round(value, 6) for value in embed(picture).reshape(-1)[:_CHECKED].double().cpu().tolist()]
+    except Exception:  # a teacher may refuse a picture in any way it likes
+        return []
+    return values if all(map(math.isfinite, values)) else []
+
+
+def _agree(found: list[float], expected: list[float]) -> bool:
+    scale = max(max(map(abs, expected)), 1e-6)
+    return len(found) == len(expected) and all(
+        abs(one - other) <= _ROUNDING * scale for one, other in zip(found, expected, strict=True)
+    )
 
 
 def _make(folder: Path) -> None:
@@ -229,13 +303,17 @@ def _read_config(path: Path) -> dict[str, Any] | None:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["format"] != _FORMAT:
             raise WeightsError(f"{path}: format {config['format']} is not known here; update sketchkit")
-        return {name: str(config[name]) for name in ("teacher", "preprocessing")}
+        # Caches of earlier versions have no check.
+        check = {str(name): [float(value) for value in row] for name, row in config.get("check", {}).items()}
+        return {"teacher": str(config["teacher"]), "preprocessing": str(config["preprocessing"]), "check": check}
     except FileNotFoundError:
         return None
     except WeightsError:
         raise
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not the description of a cache: {error!r}; delete the folder") from None
+    except (AttributeError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: not the description of a cache: {error!r}; delete it, photos-* and sketches-*"
+        ) from None
 
 
 def _read_part(path: Path) -> dict[tuple[str, str], torch.Tensor]:

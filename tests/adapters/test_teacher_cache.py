@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from sketchkit import MissingDataError, ParameterError, WeightsError, adapt
 from sketchkit.adapters import AdaptedModel, KDHead, TeacherCache, content_keys, teacher_fingerprint
@@ -116,3 +118,57 @@ def test_a_kd_head_fills_the_cache_and_then_needs_no_teacher(tmp_path: Path, tea
         KDHead()
     with pytest.raises(ParameterError, match="for a KD head with a cache"):
         KDHead(teacher).embed_photos(keys=KEYS)
+
+
+class Power(nn.Module):
+    """Two of these differ in a number or a function that no weight shows."""
+
+    def __init__(self, power: float = 3.0, last: object = torch.relu) -> None:
+        super().__init__()
+        self.power, self.last = power, last
+        self.conv = nn.Conv2d(3, 8, 3)
+        nn.init.constant_(self.conv.weight, 0.1)
+        nn.init.constant_(self.conv.bias, 0.1)
+        nn.init.normal_(self.conv.weight, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.last(self.conv(images).abs().pow(self.power).mean((2, 3)))
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("other", [{"power": 2.0}, {"last": torch.sin}])
+def test_another_function_is_another_teacher(tmp_path: Path, other: dict[str, object], adapted: bool) -> None:
+    def made(**arguments: object) -> nn.Module:
+        torch.manual_seed(0)
+        return adapt(Power(**arguments), canvases=(32,), photo_size=32) if adapted else Power(**arguments)
+
+    TeacherCache(tmp_path, made().train())
+    TeacherCache(tmp_path, made())
+    with pytest.raises(WeightsError, match="the same weights but computes something else"):
+        TeacherCache(tmp_path, made(**other))
+
+
+def test_quantized_teachers(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls it outdated
+        first, second = (
+            torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(3, 2)), {nn.Linear}) for _ in range(2)
+        )
+    assert teacher_fingerprint(first) == teacher_fingerprint(first)
+    assert teacher_fingerprint(first) != teacher_fingerprint(second)
+
+
+def test_other_files_of_the_folder_are_not_read(tmp_path: Path, teacher: AdaptedModel) -> None:
+    teacher.save_pretrained(tmp_path)
+    TeacherCache(tmp_path, teacher).add("photos", ["a"], torch.ones(1, 8))
+    assert len(TeacherCache(tmp_path)) == 1
+
+
+def test_keys_and_pictures_of_a_kd_head(tmp_path: Path, teacher: AdaptedModel) -> None:
+    head, plain = KDHead(teacher, cache=TeacherCache(tmp_path, teacher)), KDHead(teacher)
+    for count in (5, 7):
+        with pytest.raises(ParameterError, match=f"each of the 6 photos needs its key, but there are {count} keys"):
+            head.embed_photos(PHOTOS, keys=list("abcdefg")[:count])
+    assert head.embed_photos(PHOTOS[:0]).shape == head.embed_rasters(RASTERS[:0], keys=[]).shape == (0, 8)
+    torch.testing.assert_close(head.embed_rasters(RASTERS.numpy()), plain.embed_rasters(RASTERS.numpy()))
+    assert KDHead(cache=TeacherCache(tmp_path)).embed_rasters(RASTERS[:0]).shape == (0, 8)
