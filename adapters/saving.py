@@ -143,7 +143,7 @@ def _require_tensors(adapted: AdaptedModel) -> None:
     if packed:
         raise OutputError(
             f"{adapted.description.network} is quantized or holds states that are no tensors ({packed[0]}), which "
-            "cannot be saved; save the float network and quantize it after loading, or export it with int8"
+            "cannot be saved; save the float network and quantize it after loading"
         )
 
 

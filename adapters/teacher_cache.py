@@ -276,7 +276,8 @@ def _fixed_embeddings(teacher: nn.Module) -> dict[str, list[float]]:
 
 
 def _finite(embed: Callable[[torch.Tensor], torch.Tensor], picture: torch.Tensor) -> list[float]:
-    torch.manual_seed(0)
+    # Of the CPU alone: that of a GPU would not be put back.
+    torch.default_generator.manual_seed(0)
     try:
         values = [round(value, 6) for value in embed(picture).reshape(-1)[:_CHECKED].double().cpu().tolist()]
     except Exception:  # a teacher may refuse a picture in any way it likes
