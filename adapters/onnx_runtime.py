@@ -130,6 +130,8 @@ class OnnxModel:
         chosen = self._choose(block)
         for index, drawn_on in enumerate(self.canvases):
             group = np.flatnonzero(chosen == index)
+            if len(group) == len(block) > 0:
+                return self.embed_rasters(rasterize(block, drawn_on))
             if len(group):
                 embeddings[group] = self.embed_rasters(rasterize(block[group], drawn_on))
         return embeddings
