@@ -21,7 +21,7 @@ from sketchkit.adapters.query_cost import AdaptedCost, query_cost
 from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.adapters.summary import Summary
 from sketchkit.blocks import as_block
-from sketchkit.canvas import Canvas
+from sketchkit.canvas import Canvas, sizes_of
 from sketchkit.errors import ParameterError, SketchkitError
 from sketchkit.rasterizing import rasterize
 from sketchkit.sketch import Sketch
@@ -182,11 +182,7 @@ class AdaptedModel(nn.Module):
         Returns:
             (batch,) sides in pixels; (batch, 2) heights and widths where a canvas is rectangular.
         """
-        if any(canvas.rectangular for canvas in self.canvases):
-            sizes = np.array([(canvas.height, canvas.width) for canvas in self.canvases], np.int64)
-        else:
-            sizes = np.array([canvas.size for canvas in self.canvases], np.int64)
-        return sizes[self.canvas_selector.select(sketches)]
+        return sizes_of(self.canvases)[self.canvas_selector.select(sketches)]
 
     def photo_inputs(self, images: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
         """Photos as the network takes them: resized to `photo_size`, normalized.

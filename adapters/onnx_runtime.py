@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sketchkit.adapters.pen_rows import pen_rows
 from sketchkit.blocks import as_block
-from sketchkit.canvas import Canvas
+from sketchkit.canvas import Canvas, sizes_of
 from sketchkit.errors import MissingDataError, MissingDependencyError, ParameterError, WeightsError
 from sketchkit.rasterizing import rasterize
 from sketchkit.sketch import Sketch
@@ -142,11 +142,7 @@ class OnnxModel:
         Returns:
             (batch,) sides in pixels; (batch, 2) heights and widths where a canvas is rectangular.
         """
-        if any(canvas.rectangular for canvas in self.canvases):
-            sizes = np.array([(canvas.height, canvas.width) for canvas in self.canvases], np.int64)
-        else:
-            sizes = np.array([canvas.size for canvas in self.canvases], np.int64)
-        return sizes[self._choose(as_block(sketches))]
+        return sizes_of(self.canvases)[self._choose(as_block(sketches))]
 
     def logits(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.float32]:
         """The selector's scores (batch, canvases)."""

@@ -16,7 +16,7 @@ from sketchkit.errors import ParameterError
 from sketchkit.ragged import group_extents, offsets_of
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["CHANNELS", "Canvas", "Fit", "canvas_of", "placements"]
+__all__ = ["CHANNELS", "Canvas", "Fit", "canvas_of", "placements", "sizes_of"]
 
 Fit = Literal["tight", "keep"]
 
@@ -286,3 +286,15 @@ def _finite(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ParameterError(f"{name} must be a finite number, not {value!r}")
     return float(value)
+
+
+def sizes_of(canvases: Sequence[Canvas]) -> NDArray[np.int64]:
+    """(canvases,) sides in pixels; (canvases, 2) heights and widths where one of them is rectangular.
+
+    Example:
+        >>> sizes_of([Canvas(32), Canvas(64)]), sizes_of([Canvas((32, 48)), Canvas(64)]).tolist()
+        (array([32, 64]), [[32, 48], [64, 64]])
+    """
+    if any(canvas.rectangular for canvas in canvases):
+        return np.array([(canvas.height, canvas.width) for canvas in canvases], np.int64)
+    return np.array([canvas.size for canvas in canvases], np.int64)
