@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +44,8 @@ class AdaptedModel(nn.Module):
     wanted, which is also a little faster. Gradients reach the network and, through `embed`, its inputs; drawing is not
     differentiable (`sketchkit.torch_backend.rasterize_torch` is, and `embed_rasters` passes its gradients on), nor is
     the choice of a canvas. They keep no state, so threads may share a model that is in evaluation mode. In training
-    mode batch norm takes its statistics over each pass, so over the photos or the sketches of one canvas.
+    mode batch norm takes its statistics over each pass, so over the photos or the sketches of one canvas, on a
+    rectangular one those of one shape.
 
     Args:
         network: its classifier taken off; becomes part of this module.
@@ -134,10 +135,21 @@ class AdaptedModel(nn.Module):
             parts = (pixels[start : start + step] for start in range(0, len(pixels), step))
             return torch.cat([self.embed(self.photo_inputs(part)) for part in parts])
 
-    def embed_rasters(self, rasters: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
-        """Rasters -> embeddings (batch, embedding_dim) in one pass; see `raster_inputs`."""
+    def embed_rasters(
+        self, rasters: torch.Tensor | NDArray[np.generic], canvas: int | tuple[int, int] | Canvas | None = None
+    ) -> torch.Tensor:
+        """Rasters -> embeddings (batch, embedding_dim) in one pass.
+
+        Args:
+            rasters: see `raster_inputs`.
+            canvas: what they were drawn on, which counts where batch norm is per canvas; None: the one of `canvases`
+                that has images of this shape, else one of the shorter side.
+
+        Raises:
+            ParameterError: another shape, or floats that look like 0..255.
+        """
         inputs = self.raster_inputs(rasters)
-        with passing("sketches", min(inputs.shape[-2:])):
+        with passing("sketches", self._side_of(inputs) if canvas is None else Canvas.of(canvas).side):
             return self.embed(inputs) if len(inputs) else self._no_embeddings()
 
     def embed_sketches(
@@ -149,7 +161,8 @@ class AdaptedModel(nn.Module):
     ) -> torch.Tensor:
         """Draw each sketch on its canvas and embed it: (batch, embedding_dim), in the order given.
 
-        The sketches of one canvas go through the network together. Progress is the caller's: embed a part at a time.
+        The sketches of one canvas, and of one shape on it, go through the network together. Progress is the caller's:
+        embed a part at a time.
 
         Args:
             sketches: one drawing or many; none give (0, embedding_dim).
@@ -165,22 +178,14 @@ class AdaptedModel(nn.Module):
         if canvas is not None:
             return self._embed_on(block, self._canvas(canvas), batch_size)
         chosen = self.canvas_selector.select(block)
-        rows = [np.flatnonzero(chosen == index) for index in range(len(self.canvases))]
-        parts = [
-            self._embed_on(block if len(group) == len(block) else block[group], drawn_on, batch_size)
-            for group, drawn_on in zip(rows, self.canvases, strict=True)
-            if len(group)
-        ]
-        if len(parts) < 2:
-            return parts[0] if parts else self._no_embeddings()
-        back = torch.from_numpy(np.argsort(np.concatenate(rows), kind="stable"))
-        return torch.cat(parts)[back.to(parts[0].device)]
+        return self._grouped(block, self.canvases, chosen, lambda group, on: self._embed_on(group, on, batch_size))
 
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
         """The canvas size that the selector chooses for each drawing; the largest when it is untrained.
 
         Returns:
-            (batch,) sides in pixels; (batch, 2) heights and widths where a canvas is rectangular.
+            (batch,) sides in pixels, of a rectangular canvas the longer one; (batch, 2) heights and widths where one of
+            `canvases` is declared with both.
         """
         return sizes_of(self.canvases)[self.canvas_selector.select(sketches)]
 
@@ -216,7 +221,7 @@ class AdaptedModel(nn.Module):
         """FLOPs of a query on each canvas, in the paper's convention; and their mean over drawings, when given.
 
         Args:
-            sketches: what the selector is asked about.
+            sketches: what the selector is asked about, and what rectangular canvases are as wide as.
 
         Raises:
             ParameterError: there is no drawing among them.
@@ -296,12 +301,39 @@ class AdaptedModel(nn.Module):
             return f"AdaptedModel of {self.description.network}"
 
     def _embed_on(self, block: SketchSet, canvas: Canvas, batch_size: int | None) -> torch.Tensor:
-        step = _step(batch_size, canvas.height * canvas.width)
-        if len(block) <= step:
-            return self.embed_rasters(torch.from_numpy(rasterize(block, canvas)))
-        starts = range(0, len(block), step)
-        parts = (rasterize(block[start : start + step], canvas) for start in starts)
-        return torch.cat([self.embed_rasters(torch.from_numpy(part)) for part in parts])
+        def embed(group: SketchSet, shaped: Canvas) -> torch.Tensor:
+            step = _step(batch_size, shaped.height * shaped.width)
+            if len(group) <= step:
+                return self.embed_rasters(torch.from_numpy(rasterize(group, shaped)), canvas)
+            starts = range(0, len(group), step)
+            parts = (rasterize(group[start : start + step], shaped) for start in starts)
+            return torch.cat([self.embed_rasters(torch.from_numpy(part), canvas) for part in parts])
+
+        return embed(block, canvas) if not canvas.rectangular else self._grouped(block, *canvas.fitted(block), embed)
+
+    def _grouped(
+        self,
+        block: SketchSet,
+        canvases: Sequence[Canvas],
+        which: NDArray[np.int64],
+        embed: Callable[[SketchSet, Canvas], torch.Tensor],
+    ) -> torch.Tensor:
+        """The drawings of each canvas embedded together, back in the order given."""
+        rows = [np.flatnonzero(which == index) for index in range(len(canvases))]
+        parts = [
+            embed(block if len(group) == len(block) else block[group], canvas)
+            for group, canvas in zip(rows, canvases, strict=True)
+            if len(group)
+        ]
+        if len(parts) < 2:
+            return parts[0] if parts else self._no_embeddings()
+        back = torch.from_numpy(np.argsort(np.concatenate(rows), kind="stable"))
+        return torch.cat(parts)[back.to(parts[0].device)]
+
+    def _side_of(self, inputs: torch.Tensor) -> int:
+        """The side of the canvas that images of this shape are drawn on."""
+        height, width = inputs.shape[-2:]
+        return next((each.side for each in self.canvases if (height, width) in each.shapes), min(height, width))
 
     def _canvas(self, canvas: int | tuple[int, int] | Canvas) -> Canvas:
         if isinstance(canvas, Canvas):

@@ -6,7 +6,8 @@ Modes of `set_batch_norm`:
   batch and moves the same running statistics, so in evaluation photos and each canvas are normalized by a mixture.
 - `frozen`: the statistics stay as they are, in training too; scale and shift go on learning.
 - `per_domain`: one set for photos, one for sketches.
-- `per_canvas`: one set for photos, one for each canvas; rectangles of the same shorter side share one.
+- `per_canvas`: one set for photos, one for each canvas: all shapes of a rectangular canvas share its set, and canvases
+  (height, width) of the same shorter side share one.
 
 Scale and shift are shared in all modes, so the number of parameters stays the same. `embed_photos`, `embed_rasters` and
 `embed_sketches` choose the right set; who calls `adapted.embed` says what is passing by `passing`. Sources: Chang et
@@ -52,7 +53,8 @@ def passing(domain: Literal["photos", "sketches"], canvas: int | None = None) ->
 
     Args:
         domain: `photos` or `sketches`.
-        canvas: side of the sketches' canvas in pixels; of one that has no statistics, the nearest's are taken.
+        canvas: side of the sketches' canvas in pixels, `Canvas.side` (of a rectangular one the longer side, whatever
+            the shape of its images); of one that has no statistics, the nearest's are taken.
 
     Raises:
         ParameterError: there is no such domain.

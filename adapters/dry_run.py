@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from sketchkit.adapters.backbone import Backbone
 from sketchkit.adapters.description import Description
+from sketchkit.canvas import Canvas
 from sketchkit.errors import AdaptError
 
 __all__ = ["attempt", "noise", "reason", "try_sizes"]
@@ -21,14 +22,14 @@ _OFFERED = (32, 48, 64, 96, 112, 128, 160, 192, 224, 256)
 
 @torch.no_grad()
 def try_sizes(network: nn.Module, description: Description) -> None:
-    """One image on every canvas, and two in training mode; copies are tried.
+    """One image of every shape on every canvas, and two in training mode; copies are tried.
 
     What a network cannot take is found out now, not in the middle of a training.
 
     Raises:
         AdaptError: a canvas cannot be taken, or cannot be trained on.
     """
-    sizes = [(canvas.height, canvas.width) for canvas in description.canvases]
+    sizes = list(dict.fromkeys(shape for canvas in description.canvases for shape in canvas.shapes))
     untaken = _refused(network, description, sizes, train=False)
     untrained = _refused(network, description, [size for size in sizes if size not in untaken], train=True)
     if untaken or untrained:
@@ -96,9 +97,9 @@ def _told(
     ]
     said = f"{description.network} {' and '.join(parts)}; "
     refused = untaken.keys() | untrained.keys()
-    taken = [canvas.size for canvas in description.canvases if (canvas.height, canvas.width) not in refused]
+    taken = [offer for canvas in description.canvases if (offer := _offer(canvas, refused)) is not None]
     if taken:
-        return f"{said}pass canvases={tuple(taken)}"
+        return f"{said}pass canvases=({', '.join(taken)}{',' if len(taken) == 1 else ''})"
     if description.stem is not None:
         return f"{said}draw ink, or as many planes as it takes channels, {description.channels}"
     photo = description.photo_size
@@ -112,6 +113,13 @@ def _told(
     if len(sides) == 1:
         return f"{said}its size is fixed: pass canvases={sides}, or build it for images of any size"
     return f"{said}these work: canvases={sides[-4:]}"
+
+
+def _offer(canvas: Canvas, refused: Set[tuple[int, int]]) -> str | None:
+    """As code, what can be taken of a canvas: all of its shapes, its square alone, or nothing."""
+    if canvas.rectangular and refused.isdisjoint(canvas.shapes):
+        return f"Canvas({canvas.size}, rectangular=True)"
+    return None if (canvas.height, canvas.width) in refused else str(canvas.size)
 
 
 def _text(size: tuple[int, int]) -> str:

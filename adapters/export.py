@@ -39,6 +39,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 _GRAPH_NAMES = r"(?:student-(?:fp32|fp16|int8)|selector)-([0-9a-f]{12})\.onnx"
 # Calibration keeps every activation of a batch.
 _CALIBRATED_TOGETHER = 4
+_TOGETHER = 32
 
 Drawings = Sketch | SketchSet | Iterable[Sketch]
 Photos = torch.Tensor | NDArray[np.generic]
@@ -174,7 +175,7 @@ def verify(
     with torch.no_grad():
         expected_photos = np.concatenate([copied.embed_photos(part).numpy() for part in _parts(gallery)])
         expected = {
-            index: np.concatenate([copied.embed_rasters(part).numpy() for part in _parts(rasterize(block, canvas))])
+            index: copied.embed_sketches(block, canvas, batch_size=_TOGETHER).numpy()
             for index, canvas in enumerate(copied.canvases)
         }
     report: dict[str, dict[int, Agreement]] = {}
@@ -219,14 +220,17 @@ def _batches(adapted: AdaptedModel, drawings: Drawings, photos: Photos) -> list[
     block = as_block(drawings)
     images = [adapted.photo_inputs(part) for part in _parts(np.asarray(photos), _CALIBRATED_TOGETHER)]
     for canvas in adapted.canvases:
-        images += [adapted.raster_inputs(part) for part in _parts(rasterize(block, canvas), _CALIBRATED_TOGETHER)]
+        shaped, which = canvas.fitted(block)
+        for index, each in enumerate(shaped):
+            rasters = rasterize(block[which == index], each)
+            images += [adapted.raster_inputs(part) for part in _parts(rasters, _CALIBRATED_TOGETHER)]
     mean, std = (
         torch.tensor(values).reshape(-1, 1, 1) for values in (adapted.description.mean, adapted.description.std)
     )
     return [(each * std + mean).contiguous().numpy() for each in images]
 
 
-def _parts(images: NDArray[Any], together: int = 32) -> list[NDArray[Any]]:
+def _parts(images: NDArray[Any], together: int = _TOGETHER) -> list[NDArray[Any]]:
     return [images[start : start + together] for start in range(0, len(images), together)]
 
 

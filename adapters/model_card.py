@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sketchkit import atomic
 from sketchkit.adapters.query_cost import size_words
+from sketchkit.adapters.summary import Summary
 from sketchkit.errors import MissingDataError, ParameterError
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ def model_card(
         "",
         "## What a pass costs",
         "",
-        *_table(["canvas, px", "GFLOPs"], [[size_words(size), f"{v / 1e9:.5f}"] for size, v in summary.flops.items()]),
+        *_table(["canvas, px", "GFLOPs"], _costs(summary)),
         "",
         f"Counted, not timed, in the convention of arXiv 2505.23763; the canvas selector adds at most "
-        f"{summary.selector_flops / 1e9:.5f} GFLOPs a drawing.",
+        f"{summary.selector_flops / 1e9:.5f} GFLOPs a drawing."
+        + (" A canvas with a cost of at most so much is rectangular: as wide as the ink." if summary.at_most else ""),
         "",
         "## Measured",
         "",
@@ -189,6 +191,14 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _cell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _costs(summary: Summary) -> list[list[str]]:
+    """Canvas and GFLOPs, a row each; of a rectangular one the bound."""
+    return [
+        [size_words(size), f"{'at most ' if size in summary.at_most else ''}{flops / 1e9:.5f}"]
+        for size, flops in summary.flops.items()
+    ]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

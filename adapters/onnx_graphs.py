@@ -276,8 +276,8 @@ def _fault(model: onnx.ModelProto, student: nn.Module, adapted: AdaptedModel) ->
 
 def _places(adapted: AdaptedModel) -> list[tuple[int, int]]:
     """(height, width) of all images that the network gets, smallest first."""
-    sizes = {(canvas.height, canvas.width) for canvas in adapted.canvases}
-    return sorted(sizes | {(adapted.photo_size, adapted.photo_size)}, key=lambda place: place[0] * place[1])
+    sizes = {shape for canvas in adapted.canvases for shape in canvas.shapes}
+    return sorted(sizes | {(adapted.photo_size, adapted.photo_size)}, key=lambda place: (place[0] * place[1], place[0]))
 
 
 def _noise(adapted: AdaptedModel, count: int, place: tuple[int, int]) -> torch.Tensor:

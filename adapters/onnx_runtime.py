@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,22 +125,15 @@ class OnnxModel:
         """
         block = as_block(sketches)
         if canvas is not None:
-            return self.embed_rasters(rasterize(block, self._canvas(canvas)))
-        embeddings = np.zeros((len(block), self.embedding_dim), np.float32)
-        chosen = self._choose(block)
-        for index, drawn_on in enumerate(self.canvases):
-            group = np.flatnonzero(chosen == index)
-            if len(group) == len(block) > 0:
-                return self.embed_rasters(rasterize(block, drawn_on))
-            if len(group):
-                embeddings[group] = self.embed_rasters(rasterize(block[group], drawn_on))
-        return embeddings
+            return self._embed_on(block, self._canvas(canvas))
+        return self._grouped(block, self.canvases, self._choose(block), self._embed_on)
 
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
         """The size of the most likely canvas for each drawing; of equally likely ones the largest.
 
         Returns:
-            (batch,) sides in pixels; (batch, 2) heights and widths where a canvas is rectangular.
+            (batch,) sides in pixels, of a rectangular canvas the longer one; (batch, 2) heights and widths where one of
+            `canvases` is declared with both.
         """
         return sizes_of(self.canvases)[self._choose(as_block(sketches))]
 
@@ -151,6 +144,29 @@ class OnnxModel:
             return np.zeros((0, len(self.canvases)), np.float32)
         scores: NDArray[np.float32] = self._selector.run(None, {"rows": rows, "lengths": lengths})[0]
         return scores
+
+    def _embed_on(self, block: SketchSet, canvas: Canvas) -> Embeddings:
+        def embed(group: SketchSet, shaped: Canvas) -> Embeddings:
+            return self.embed_rasters(rasterize(group, shaped))
+
+        return embed(block, canvas) if not canvas.rectangular else self._grouped(block, *canvas.fitted(block), embed)
+
+    def _grouped(
+        self,
+        block: SketchSet,
+        canvases: Sequence[Canvas],
+        which: NDArray[np.int64],
+        embed: Callable[[SketchSet, Canvas], Embeddings],
+    ) -> Embeddings:
+        """The drawings of each canvas embedded together, in the order given."""
+        embeddings = np.zeros((len(block), self.embedding_dim), np.float32)
+        for index, canvas in enumerate(canvases):
+            group = np.flatnonzero(which == index)
+            if len(group) == len(block) > 0:
+                return embed(block, canvas)
+            if len(group):
+                embeddings[group] = embed(block[group], canvas)
+        return embeddings
 
     def _choose(self, block: SketchSet) -> NDArray[np.int64]:
         scores = self.logits(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +31,14 @@ class AdaptedCost:
     """What a query costs; a notebook shows it as a table.
 
     Args:
-        per_canvas: canvas size -> one pass of the network on it, without the selector.
+        per_canvas: canvas size -> one pass of the network on it, without the selector. On a rectangular canvas the mean
+            over the shapes of the drawings given, which has no parts where these are several.
         selector: the canvas selector: its mean over the drawings given, else over a drawing of the most points.
         shares: canvas size -> share of the drawings given that the selector sends there.
         mean_flops: of selecting and embedding one of the drawings given.
         flops_per_drawing: the same for each of them, (drawings,).
+        at_most: sizes of the rectangular canvases when no drawings are given: their cost is then that of the square, an
+            upper bound.
 
     Example:
         >>> AdaptedCost({32: Cost(10, 100, 250)}, Cost(2, 20, 50)).per_canvas[32].flops
@@ -47,11 +50,16 @@ class AdaptedCost:
     shares: dict[Any, float] | None = None
     mean_flops: float | None = None
     flops_per_drawing: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    at_most: tuple[int, ...] = ()
 
     def _repr_html_(self) -> str:
         shares = self.shares or {}
         rows = [
-            [f"canvas {size_words(size)} px", f"{each.flops / 1e9:.5f}", f"{shares[size]:.1%}" if shares else ""]
+            [
+                f"canvas {size_words(size)} px",
+                f"{'at most ' if size in self.at_most else ''}{each.flops / 1e9:.5f}",
+                f"{shares[size]:.1%}" if shares else "",
+            ]
             for size, each in self.per_canvas.items()
         ]
         rows.append(["canvas selector", f"{self.selector.flops / 1e9:.5f}", ""])
@@ -70,18 +78,24 @@ def query_cost(adapted: AdaptedModel, sketches: Sketch | SketchSet | Iterable[Sk
     """
     embedding = nn.Sequential(adapted.backbone, *([] if adapted.projection is None else [adapted.projection]))
     channels = adapted.description.sketch_channels
-    passes = [_pass(embedding, canvas, channels) for canvas in adapted.canvases]
-    per_canvas = {canvas.size: found for canvas, found in zip(adapted.canvases, passes, strict=True)}
     selector = adapted.canvas_selector
     if sketches is None:
-        return AdaptedCost(per_canvas, _selector_cost(selector, selector.points + 1))
+        per_canvas = {canvas.size: _pass(embedding, canvas, channels) for canvas in adapted.canvases}
+        bounds = tuple(canvas.size for canvas in adapted.canvases if canvas.rectangular)
+        return AdaptedCost(per_canvas, _selector_cost(selector, selector.points + 1), at_most=bounds)
     block = as_block(sketches)
     if not len(block):
         raise ParameterError("there is no drawing to average over")
-    lengths = selector.encode(block)[1].numpy()
     chosen = selector.select(block)
+    per_canvas, flops = {}, np.zeros(len(block))
+    for index, canvas in enumerate(adapted.canvases):
+        shaped, which = canvas.fitted(block)
+        passes = [_pass(embedding, each, channels) for each in shaped]
+        per_canvas[canvas.size] = _mean(passes, np.bincount(which))
+        flops += np.where(chosen == index, np.array([each.flops for each in passes], np.float64)[which], 0)
+    lengths = selector.encode(block)[1].numpy()
     one, step = _selector_steps(selector)
-    flops = np.array([each.flops for each in passes], np.float64)[chosen] + one.flops + (lengths - 1) * step.flops
+    flops += one.flops + (lengths - 1) * step.flops
     shares = {size: float(np.mean(chosen == index)) for index, size in enumerate(per_canvas)}
     return AdaptedCost(per_canvas, _selector_cost(selector, float(lengths.mean())), shares, float(flops.mean()), flops)
 
@@ -98,6 +112,14 @@ def size_words(size: Any) -> str:
 
 def _pass(embedding: nn.Module, canvas: Canvas, channels: int) -> Cost:
     return cost(embedding, (canvas.height, canvas.width), channels=channels)
+
+
+def _mean(passes: Sequence[Cost], counts: NDArray[np.int64]) -> Cost:
+    """The mean of passes that so many drawings need, in whole numbers."""
+    if len(passes) == 1:
+        return passes[0]
+    macs, flops = (np.average([getattr(each, of) for each in passes], weights=counts) for of in ("macs", "flops"))
+    return Cost(passes[0].params, round(float(macs)), round(float(flops)))
 
 
 def _selector_cost(selector: CanvasSelector, steps: float) -> Cost:

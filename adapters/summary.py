@@ -33,6 +33,7 @@ class Summary:
         teacher: the network in `kd_head`, if there is one.
         planes: of the canvases; none for plain ink.
         own_stem: whether sketches have a first convolution of their own.
+        at_most: sizes of the rectangular canvases, whose FLOPs are those of the square, an upper bound.
 
     Example:
         >>> from sketchkit import adapt
@@ -53,6 +54,7 @@ class Summary:
     teacher: str | None
     planes: tuple[str, ...] = ()
     own_stem: bool = False
+    at_most: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, description: Description, cost: AdaptedCost, *, teacher: Description | None) -> Summary:
@@ -72,6 +74,7 @@ class Summary:
             teacher=None if teacher is None else teacher.network,
             planes=description.planes,
             own_stem=description.stem is not None,
+            at_most=cost.at_most,
         )
 
     def __str__(self) -> str:
@@ -87,7 +90,7 @@ class Summary:
             ("embedding", f"{self.embedding_dim}, from {self.feature_width} features ({self.output_form})"),
             ("parameters", f"{self.params:,} and {self.selector_params:,} of the canvas selector"),
             ("photos", f"{self.photo_size} px"),
-            *((f"canvas {size_words(size):>4} px", f"{flops / 1e9:.5f} GFLOPs") for size, flops in self.flops.items()),
+            *((f"canvas {size_words(size):>4} px", self._flops_words(size)) for size in self.flops),
         ]
         if self.planes:
             stem = "a first convolution of their own" if self.own_stem else "the photos' first convolution"
@@ -96,3 +99,7 @@ class Summary:
         if self.teacher is not None:
             lines.append(("teacher", self.teacher))
         return lines
+
+    def _flops_words(self, size: Any) -> str:
+        gigas = f"{self.flops[size] / 1e9:.5f} GFLOPs"
+        return f"at most {gigas}: as wide as the ink" if size in self.at_most else gigas

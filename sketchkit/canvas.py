@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from numbers import Real
@@ -12,11 +12,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sketchkit.blocks import as_block
 from sketchkit.errors import ParameterError
-from sketchkit.ragged import group_extents, offsets_of
+from sketchkit.ragged import finite_extents
+from sketchkit.rectangles import places_of, rectangles_of, require_cuttable
+from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["CHANNELS", "Canvas", "Fit", "canvas_of", "placements", "sizes_of"]
+__all__ = ["CHANNELS", "Canvas", "Fit", "canvas_of", "one_shape", "placements", "sizes_of"]
 
 Fit = Literal["tight", "keep"]
 
@@ -32,7 +35,7 @@ class Canvas:
     """A raster and how drawings lie on it. Immutable and hashable.
 
     `line_width` and `margin` are shares of the side, so that a drawing looks alike on every size and a large canvas,
-    averaged down, IS the small one. The side of a rectangular canvas is its shorter one.
+    averaged down, IS the small one. The side of a canvas (height, width) is its shorter one.
 
     Channels, each uint8, in the order named:
 
@@ -65,6 +68,10 @@ class Canvas:
             pixels on every canvas looks unlike on each, so that each is drawn by itself.
         channels: "ink" gives images (sketches, height, width); another name, or a sequence of names,
             (sketches, planes, height, width).
+        rectangular: whether the ground beside a drawing is cut off, which saves a network the work on it. The picture
+            is that of the square of this size, of which only one side stays; the other is the least multiple of 32 px
+            (of 16 px below 96, from 32 on) that holds the ink with its margins. Squares below 64 px stay squares. For
+            "tight" and an even number as the size; `fitted` tells the shape of each drawing.
 
     Raises:
         ParameterError: a value is out of its range.
@@ -76,6 +83,8 @@ class Canvas:
         True
         >>> Canvas((32, 48), channels=("ink", "orientation")).shape_of(10)
         (10, 3, 32, 48)
+        >>> Canvas(192, rectangular=True).fitted(Sketch.from_strokes([[(0, 0), (3, 9)]]))[0][0].size
+        (192, 96)
     """
 
     # A whole number, else (height, width): loosely typed, because most who ask for it know of squares alone.
@@ -87,6 +96,7 @@ class Canvas:
     min_line_px: float = 0.0
     line_width_px: float | None = None
     channels: str | Sequence[str] = "ink"
+    rectangular: bool = False
 
     def __post_init__(self) -> None:
         self._set("size", _pixels(self.size))
@@ -113,6 +123,9 @@ class Canvas:
                 )
             if self.line_width != _LINE_WIDTH:
                 raise ParameterError("line_width and line_width_px are two names of one thing: give one of them")
+        self._set("rectangular", _flag("rectangular", self.rectangular))
+        if self.rectangular:
+            require_cuttable(self.size, self.fit)
 
     @classmethod
     def of(cls, value: int | tuple[int, int] | Canvas | Mapping[str, Any]) -> Canvas:
@@ -138,12 +151,12 @@ class Canvas:
 
     @cached_property
     def height(self) -> int:
-        """Rows of pixels."""
+        """Rows of pixels; of a `rectangular` canvas the most."""
         return int(self.size if isinstance(self.size, int) else self.size[0])
 
     @cached_property
     def width(self) -> int:
-        """Columns of pixels."""
+        """Columns of pixels; of a `rectangular` canvas the most."""
         return int(self.size if isinstance(self.size, int) else self.size[1])
 
     @cached_property
@@ -152,9 +165,14 @@ class Canvas:
         return min(self.height, self.width)
 
     @property
-    def rectangular(self) -> bool:
-        """Whether height and width differ; `size` is then (height, width), else a whole number."""
+    def oblong(self) -> bool:
+        """Whether height and width differ on every drawing; `size` is then (height, width), else a whole number."""
         return self.height != self.width
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) of all images that drawings may get, smallest first; one, unless it is `rectangular`."""
+        return rectangles_of(self.side, self._edge) if self.rectangular else ((self.height, self.width),)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -173,7 +191,10 @@ class Canvas:
         return self.line_share / 2 if self.margin is None else self.margin
 
     def shape_of(self, sketches: int) -> tuple[int, ...]:
-        """Shape of the images of so many sketches: (sketches, height, width), or with planes as the second axis."""
+        """Shape of the images of so many sketches: (sketches, height, width), or with planes as the second axis.
+
+        On a `rectangular` canvas it is the most that they can take; those of `fitted` have their own.
+        """
         if self.channels == "ink":
             return (sketches, self.height, self.width)
         return (sketches, sum(CHANNELS[name] for name in self.names), self.height, self.width)
@@ -192,6 +213,54 @@ class Canvas:
             margin=self.margin_share,
             min_line_px=0.0,
             channels="ink",
+        )
+
+    def fitted(self, drawings: Sketch | SketchSet | Iterable[Sketch]) -> tuple[list[Canvas], NDArray[np.int64]]:
+        """The canvas that each drawing is really drawn on: itself, or where it is `rectangular`, one of its `shapes`.
+
+        On these a drawing has the scale, line and margins of the square, less whole pixels at two sides.
+
+        Args:
+            drawings: one or many; for none the answer is one canvas, the square.
+
+        Returns:
+            Distinct canvases that are not `rectangular`, smallest first, and for each drawing which one, (drawings,).
+
+        Example:
+            >>> tall, wide = Sketch.from_strokes([[(0, 0), (1, 9)]]), Sketch.from_strokes([[(0, 0), (9, 5)]])
+            >>> canvases, which = Canvas(128, rectangular=True).fitted([wide, tall, wide])
+            >>> [canvas.size for canvas in canvases], which.tolist()
+            ([(128, 32), (96, 128)], [1, 0, 1])
+        """
+        return self._fitted(as_block(drawings))
+
+    def _fitted(self, block: SketchSet) -> tuple[list[Canvas], NDArray[np.int64]]:
+        if not self.rectangular:
+            return [self], np.zeros(len(block), np.int64)
+        if not len(block):
+            return [self._of_shape(self.shapes[-1])], np.zeros(0, np.int64)
+        least, greatest = _extents(block)
+        extents = (greatest - least) * _tight_scale(greatest - least, self)[:, None]
+        places, which = np.unique(places_of(extents, self._edge, self.shapes), return_inverse=True)
+        return [self._of_shape(self.shapes[place]) for place in places], which.astype(np.int64)
+
+    @property
+    def _edge(self) -> float:
+        """Pixels that a drawing takes beyond its points, at both sides together."""
+        return max(2 * self.margin_share, self.line_share) * self.side
+
+    def _of_shape(self, shape: tuple[int, int]) -> Canvas:
+        """The one of a rectangular canvas's fixed canvases that has this shape."""
+        if shape == (self.side, self.side):
+            return replace(self, rectangular=False)
+        return replace(
+            self,
+            size=shape,
+            rectangular=False,
+            line_width=_LINE_WIDTH,
+            line_width_px=self.line_share * self.side,
+            margin=self.margin_share * self.side / min(shape),
+            min_line_px=0.0,
         )
 
     def _set(self, name: str, value: Any) -> None:
@@ -225,28 +294,46 @@ def placements(drawings: SketchSet, canvas: Canvas) -> tuple[NDArray[np.float64]
     """Scale (sketches,) and offset (sketches, 2) of each drawing: `point * scale + offset` is in pixels.
 
     The center of the first pixel is (0.5, 0.5). Points that are not finite do not count for the extent; a drawing
-    without any extent (one point, none) lies in the center.
+    without any extent (one point, none) lies in the center. A rectangular canvas counts as its square: place drawings
+    on what `Canvas.fitted` gives.
     """
     if canvas.fit == "keep":
         return np.full(len(drawings), canvas.side / canvas.extent), np.zeros((len(drawings), 2))
     least, greatest = _extents(drawings)
-    margins = 2 * canvas.margin_share * canvas.side
-    # A drawing is scaled until it fills the room in one direction; in a square that is its longer side's.
-    taken = (greatest - least) / np.array([canvas.width - margins, canvas.height - margins])
-    most = np.maximum(taken[:, 0], taken[:, 1])
-    # Scale 0 puts a point exactly into the center however large its coordinates are.
-    scale = np.divide(1.0, most, out=np.zeros_like(most), where=most > 0)
+    scale = _tight_scale(greatest - least, canvas)
     return scale, np.array([canvas.width, canvas.height]) / 2 - (least / 2 + greatest / 2) * scale[:, None]
 
 
+def one_shape(drawings: SketchSet, canvas: Canvas) -> Canvas:
+    """The canvas that all of the drawings are really drawn on, so that their images are one array.
+
+    Raises:
+        ParameterError: the canvas is rectangular, and gives them several shapes.
+    """
+    # Unchecked: torch's drawings may have their points in float64.
+    canvases, _ = canvas._fitted(drawings)
+    if len(canvases) > 1:
+        shapes = ", ".join(f"{each.height} x {each.width}" for each in canvases)
+        raise ParameterError(
+            f"on this rectangular canvas the drawings get images of {len(canvases)} shapes ({shapes} px), which are no "
+            "one array: group the drawings by Canvas.fitted, and draw each group on its canvas"
+        )
+    return canvases[0]
+
+
+def _tight_scale(extents: NDArray[np.float64], canvas: Canvas) -> NDArray[np.float64]:
+    """(sketches,) pixels a unit, for extents (sketches, 2) in x and y."""
+    margins = 2 * canvas.margin_share * canvas.side
+    # A drawing is scaled until it fills the room in one direction; in a square that is its longer side's.
+    taken = extents / np.array([canvas.width - margins, canvas.height - margins])
+    most = np.maximum(taken[:, 0], taken[:, 1])
+    # Scale 0 puts a point exactly into the center however large its coordinates are.
+    scale: NDArray[np.float64] = np.divide(1.0, most, out=np.zeros_like(most), where=most > 0)
+    return scale
+
+
 def _extents(drawings: SketchSet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    offsets = drawings.stroke_offsets[drawings.sketch_offsets]
-    points = drawings.points
-    if not np.isfinite(points).all():
-        finite = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
-        points = points[finite]
-        offsets = offsets_of(finite)[offsets]
-    return group_extents(points.astype(np.float64), offsets)
+    return finite_extents(drawings.points, drawings.stroke_offsets[drawings.sketch_offsets])
 
 
 def _pixels(size: Any) -> int | tuple[int, int]:
@@ -265,6 +352,12 @@ def _whole_number(size: Any) -> int:
     if not 1 <= size <= _MAX_SIZE:
         raise ParameterError(f"size must be 1 to {_MAX_SIZE} pixels, not {size}")
     return int(size)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ParameterError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def _channels(channels: Any) -> str | tuple[str, ...]:
@@ -289,12 +382,14 @@ def _finite(name: str, value: Any) -> float:
 
 
 def sizes_of(canvases: Sequence[Canvas]) -> NDArray[np.int64]:
-    """(canvases,) sides in pixels; (canvases, 2) heights and widths where one of them is rectangular.
+    """(canvases,) sides in pixels; (canvases, 2) heights and widths where one of them is `oblong`.
+
+    Sizes are as declared: a rectangular canvas is the number that it was made with.
 
     Example:
         >>> sizes_of([Canvas(32), Canvas(64)]), sizes_of([Canvas((32, 48)), Canvas(64)]).tolist()
         (array([32, 64]), [[32, 48], [64, 64]])
     """
-    if any(canvas.rectangular for canvas in canvases):
+    if any(canvas.oblong for canvas in canvases):
         return np.array([(canvas.height, canvas.width) for canvas in canvases], np.int64)
     return np.array([canvas.size for canvas in canvases], np.int64)

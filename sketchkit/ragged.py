@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["group_extents", "group_of", "group_sums", "joined", "offsets_of", "ranges", "step_lengths"]
+__all__ = [
+    "finite_extents",
+    "group_extents",
+    "group_of",
+    "group_sums",
+    "joined",
+    "offsets_of",
+    "ranges",
+    "step_lengths",
+]
 
 
 def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
@@ -52,6 +61,14 @@ def group_extents(
         least[filled] = np.minimum.reduceat(values, offsets[filled], axis=0)
         greatest[filled] = np.maximum.reduceat(values, offsets[filled], axis=0)
     return least, greatest
+
+
+def finite_extents(points: NDArray[Any], offsets: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`group_extents` of points (n, 2), in float64, without those that have a coordinate that is not finite."""
+    if not np.isfinite(points).all():
+        finite = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
+        points, offsets = points[finite], offsets_of(finite)[offsets]
+    return group_extents(points.astype(np.float64), offsets)
 
 
 def joined(offsets: NDArray[np.int64]) -> NDArray[np.bool_]:

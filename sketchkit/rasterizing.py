@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sketchkit.backends import Backend, Draw, backend_named
 from sketchkit.blocks import as_block
-from sketchkit.canvas import CHANNELS, Canvas, Fit, canvas_of, placements
+from sketchkit.canvas import CHANNELS, Canvas, Fit, canvas_of, one_shape, placements
 from sketchkit.channels import SegmentPainter, fold_phases, needs_segments
 from sketchkit.errors import ParameterError
 from sketchkit.sketch import Sketch
@@ -70,8 +70,8 @@ def rasterize(
         out: an array to draw into, C-contiguous; it is returned.
 
     Raises:
-        ParameterError: an argument is out of its range, geometry is given beside a `Canvas`, or the backend does not
-            draw a channel.
+        ParameterError: an argument is out of its range, geometry is given beside a `Canvas`, the backend does not draw
+            a channel, or on a rectangular canvas the drawings have several shapes (see `Canvas.fitted`).
         DataError: the drawings lack what the channel "time" or "part" shows.
         MissingDependencyError: the backend's library is not installed.
 
@@ -98,6 +98,7 @@ def rasterize(
     }
     canvas = canvas_of(size, geometry)
     drawings = as_block(sketches)
+    canvas = one_shape(drawings, canvas)
     images = _output(out, canvas.shape_of(len(drawings)))
     _fill(drawings, {canvas: images}, backend_named(backend), _thread_count(threads))
     return images
@@ -139,8 +140,8 @@ def rasterize_pyramid(
         out: {size: array to draw into} for every size.
 
     Raises:
-        ParameterError: an argument is out of its range, geometry is given beside a `Canvas`, or the backend does not
-            draw a channel.
+        ParameterError: an argument is out of its range, geometry is given beside a `Canvas`, the backend does not draw
+            a channel, or a canvas is rectangular.
         DataError: the drawings lack what the channel "time" or "part" shows.
         MissingDependencyError: the backend's library is not installed.
 
@@ -161,6 +162,11 @@ def rasterize_pyramid(
     }
     canvases = [canvas_of(size, geometry) for size in sizes]
     order = [canvas.size for canvas in canvases]
+    if any(canvas.rectangular for canvas in canvases):
+        raise ParameterError(
+            "a pyramid has one array a size, and a rectangular canvas gives drawings several shapes; draw its groups "
+            "(see Canvas.fitted) by rasterize"
+        )
     if len(set(order)) < len(order):
         raise ParameterError(f"sizes must differ, not {order}")
     if out is not None and set(out) != set(order):

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sketchkit.backends import BACKENDS
-from sketchkit.canvas import Canvas, Fit, canvas_of, placements
+from sketchkit.canvas import Canvas, Fit, canvas_of, one_shape, placements
 from sketchkit.errors import DataError, ParameterError
 from sketchkit.sketch_set import SketchSet
 
@@ -79,8 +79,8 @@ def rasterize_torch(
         line_width_px: width of lines in pixels, instead of `line_width`.
 
     Raises:
-        ParameterError: an argument is out of its range, geometry is given beside a `Canvas`, or the canvas has other
-            channels than ink.
+        ParameterError: an argument is out of its range, geometry is given beside a `Canvas`, the canvas has other
+            channels than ink, or it is rectangular and the drawings have several shapes (see `Canvas.fitted`).
         DataError: the offsets do not fit the points.
 
     Example:
@@ -111,6 +111,7 @@ def rasterize_torch(
     if canvas.channels != "ink":
         raise ParameterError(f"rasterize_torch draws ink alone, not {', '.join(canvas.names)}; `rasterize` draws all")
     drawings = _block(points, stroke_offsets, sketch_offsets)
+    canvas = one_shape(drawings, canvas)
     times = BACKENDS["torch"].enlargement(canvas)
     sides, width = (canvas.height * times, canvas.width * times), canvas.line_share * canvas.side * times
     scale, offset = placements(drawings, canvas)

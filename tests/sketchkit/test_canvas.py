@@ -41,6 +41,11 @@ WRONG = [
     ({"size": 64, "channels": ()}, "a name or a sequence"),
     ({"size": 64, "channels": None}, "a name or a sequence"),
     ({"size": 64, "channels": ("ink", "order", "ink")}, "must differ"),
+    ({"size": (64, 96), "rectangular": True}, r"longer side, a whole number, not \(64, 96\)"),
+    ({"size": 64, "rectangular": True, "fit": "keep"}, "fit is \"tight\", not 'keep'"),
+    ({"size": 97, "rectangular": True}, "must be even, not 97"),
+    ({"size": 64, "rectangular": 1}, "True or False, not 1"),
+    ({"size": 64, "rectangular": None}, "True or False, not None"),
 ]
 
 
@@ -58,6 +63,7 @@ def test_out_of_range(fields, words):
         Canvas(48, margin=0.1, min_line_px=0.6),
         Canvas((48, 64), line_width_px=2, channels=["ink", "orientation"]),
         Canvas(64, channels="phases"),
+        Canvas(192, rectangular=True, margin=0.05),
         Canvas(np.int64(32), margin=np.float32(0.25), line_width=np.float64(0.5)),
     ],
 )
@@ -92,9 +98,9 @@ def test_of_refuses(value, words):
 def test_a_size_of_two_equal_sides_is_a_square():
     assert Canvas((64, 64)) == Canvas([64, 64]) == Canvas(64)
     assert Canvas((64, 64)).size == 64
-    assert not Canvas(64).rectangular
+    assert not Canvas(64).oblong
     tall = Canvas((96, 64))
-    assert (tall.height, tall.width, tall.side, tall.rectangular) == (96, 64, 64, True)
+    assert (tall.height, tall.width, tall.side, tall.oblong, tall.rectangular) == (96, 64, 64, True, False)
 
 
 @pytest.mark.parametrize(
