@@ -1,0 +1,222 @@
+"""Policies side by side at equal mean FLOPs, each judged on folds that it was not fitted on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.config import SelectorConfig
+from sketchkit.recipes.policies.blind import BestMixture, Fixed, Oracle, UniformRandom
+from sketchkit.recipes.policies.cascades import LearnedCascade, LookThenChoose, MarginCascade
+from sketchkit.recipes.policies.choices import Choice, Policy, Sees, by_fold, photo_groups, stacked
+from sketchkit.recipes.policies.drawn import MeasureNetwork, MeasureRule
+from sketchkit.recipes.policies.outcomes import Outcomes
+from sketchkit.recipes.policies.recurrent import StrokeReader
+from sketchkit.recipes.progress import progress
+
+__all__ = ["Estimate", "Point", "all_policies", "best_affordable", "compare"]
+
+Values = NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One policy at one setting of its dial, over all folds and seeds.
+
+    Args:
+        policy: its name.
+        sees: what it decides by.
+        dial: `budget`, `lambda_F` or `none`.
+        value: of the dial; None where there is none.
+        accuracy: acc@1.
+        flops: mean of a query, everything that the policy computes included.
+        blind: acc@1 of the best random mixture of fixed canvases at that cost.
+        over_blind: accuracy less that, paired.
+        over_same_mix: accuracy less that of lots in the policy's own shares (one pass each).
+        over_uniform: accuracy less that of lots among all canvases, whatever they cost.
+        shares: canvas size -> share of the answers.
+    """
+
+    policy: str
+    sees: Sees
+    dial: str
+    value: float | None
+    accuracy: Estimate
+    flops: float
+    blind: Estimate
+    over_blind: Estimate
+    over_same_mix: Estimate
+    over_uniform: Estimate
+    shares: Mapping[int, float]
+
+
+def compare(
+    outcomes: Sequence[Outcomes],
+    policies: Sequence[Policy] | None = None,
+    *,
+    budgets: Sequence[float] | None = None,
+    seed: int = 0,
+    draws: int = 2000,
+) -> list[Point]:
+    """Fit every policy on all folds but one, judge it on that one, each in turn.
+
+    Intervals are of drawing photos with replacement: a photo's sketches, of all seeds, come and go together.
+
+    Args:
+        outcomes: of at least two folds, of one seed or more each.
+        policies: `all_policies` by default.
+        budgets: mean FLOPs, for policies whose dial is one; ten from the cheapest to the dearest canvas by default.
+        seed: of the policies' training and of the draws.
+        draws: bootstrap samples.
+
+    Raises:
+        ParameterError: there are fewer than two folds: no policy may be judged on what it was fitted on.
+        DataError: canvases, or the sketches of a fold, are not the same for all.
+    """
+    costs = stacked(outcomes, lambda part: part.flops).mean(axis=0)
+    folds = list(by_fold(outcomes))
+    if len(folds) < 2:
+        raise ParameterError("policies are judged on folds they were not fitted on; give outcomes of at least two")
+    if budgets is None:
+        budgets = np.geomspace(costs[0], costs[-1], 10).tolist()
+    policies = all_policies(outcomes) if policies is None else policies
+    judged: dict[tuple[Policy, float], list[_Judged]] = defaultdict(list)
+    for held_out in folds:
+        training = [part for part in outcomes if part.fold != held_out[0].fold]
+        blind = BestMixture()
+        blind.fit(training, seed)
+        for policy in progress(policies, f"policies: fold {held_out[0].fold + 1}", unit="policy"):
+            policy.fit(training, seed)
+            for value in policy.values(budgets):
+                for part in held_out:
+                    judged[policy, value].append(_Judged.of(part, policy.choose(part, value), blind))
+    owner = photo_groups([part for fold in folds for part in fold])
+    photos = int(owner.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(photos, np.full(photos, 1 / photos), draws)
+    sizes = outcomes[0].canvases
+    return [_point(policy, value, parts, sizes, owner, drawn) for (policy, value), parts in judged.items()]
+
+
+def all_policies(outcomes: Sequence[Outcomes], config: SelectorConfig | None = None) -> list[Policy]:
+    """Every policy that these outcomes allow, those that know least first.
+
+    Args:
+        outcomes: their canvases are meant, and whether they keep embeddings.
+        config: of the paper's policy.
+    """
+    kept = all(part.embeddings is not None for part in outcomes)
+    return [
+        *(Fixed(index, size) for index, size in enumerate(outcomes[0].canvases)),
+        UniformRandom(),
+        BestMixture(),
+        MeasureRule("ink"),
+        MeasureRule("points"),
+        MeasureNetwork(),
+        StrokeReader("reinforce", config),
+        StrokeReader("expected", config),
+        MarginCascade(),
+        LearnedCascade(),
+        *([LearnedCascade(embedding=True)] if kept else []),
+        LookThenChoose(embedding=False),
+        *([LookThenChoose(embedding=True)] if kept else []),
+        Oracle(),
+    ]
+
+
+def best_affordable(points: Sequence[Point], budget: float) -> tuple[Point, str]:
+    """The policy to use by default, and why: the most accurate of those whose mean FLOPs stay within a budget.
+
+    Chosen as the best of many, its own figures are a little too good; a test that took no part says how good it is.
+
+    Args:
+        points: of `compare`, on folds of the training photos.
+        budget: mean FLOPs of a query.
+
+    Raises:
+        ParameterError: not even one policy is so cheap.
+    """
+    affordable = [point for point in points if point.flops <= budget and point.sees != "truth"]
+    if not affordable:
+        cheapest = min(point.flops for point in points)
+        raise ParameterError(f"no policy stays within {budget:g} FLOPs; the cheapest takes {cheapest:g}")
+    best = max(affordable, key=lambda point: (point.accuracy.mean, -point.flops))
+    gain = best.over_blind
+    clear = "clear of chance" if gain.low > 0 else "not clear of chance"
+    return best, (
+        f"{best.policy}: {best.accuracy.mean:.1%} acc@1 at {best.flops / 1e9:.3f} GFLOPs, the most of "
+        f"{len(affordable)} settings within {budget / 1e9:.3f}; {100 * gain.mean:+.1f} points "
+        f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}, {clear}) against the best random mixture at that cost"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What one policy did on the sketches of one fold and seed."""
+
+    hits: Values
+    flops: Values
+    blind: Values
+    same_mix: Values
+    uniform: Values
+    chances: Values
+
+    @classmethod
+    def of(cls, part: Outcomes, choice: Choice, blind: BestMixture) -> _Judged:
+        mix = choice.chances.mean(axis=0)
+        at_equal_cost = blind.choose(part, float(choice.flops.mean()))
+        return cls(
+            choice.hits(part),
+            choice.flops,
+            at_equal_cost.hits(part),
+            part.right @ mix,
+            part.right.mean(axis=1),
+            choice.chances,
+        )
+
+
+def _point(
+    policy: Policy,
+    value: float,
+    parts: Sequence[_Judged],
+    sizes: tuple[int, ...],
+    owner: NDArray[np.int64],
+    drawn: NDArray[np.int64],
+) -> Point:
+    hits, flops, blind, same_mix, uniform = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("hits", "flops", "blind", "same_mix", "uniform")
+    )
+
+    def estimate(values: Values) -> Estimate:
+        sums, counts = np.bincount(owner, values), np.bincount(owner)
+        low, high = np.quantile((drawn @ sums) / (drawn @ counts), [0.025, 0.975])
+        return Estimate(float(values.mean()), float(low), float(high))
+
+    shares = np.concatenate([part.chances for part in parts]).mean(axis=0)
+    return Point(
+        policy.name,
+        policy.sees,
+        policy.dial,
+        None if policy.dial == "none" else value,
+        estimate(hits),
+        float(flops.mean()),
+        estimate(blind),
+        estimate(hits - blind),
+        estimate(hits - same_mix),
+        estimate(hits - uniform),
+        dict(zip(sizes, shares.tolist(), strict=True)),
+    )
