@@ -121,7 +121,7 @@ class Outcomes:
         for size, embedded in embeddings.items():
             _check_shape(f"embeddings of {size} px", embedded, (count, photos.shape[-1]))
         _check_shape("photo_of_sketch", photo_of_sketch, (count,))
-        spent: NDArray[np.float64] = np.array(flops, np.float64)
+        spent = np.broadcast_to(np.asarray(flops, np.float64), (count, len(embeddings))).copy()
         table = canvas_outcomes(dict(embeddings), photos, photo_of_sketch, spent.mean(axis=0), margin=margin)
         similar = torch.stack([embedded.double() @ photos.double().T for embedded in embeddings.values()], 1)
         highest, nearest = similar.topk(min(_TOP, len(photos)), dim=-1)
@@ -134,7 +134,7 @@ class Outcomes:
             nearest[..., 0].numpy(),
             highest.numpy().astype(np.float32),
             table.triplet_losses.numpy(),
-            np.broadcast_to(spent, (count, len(embeddings))).copy(),
+            spent,
             2.0 * photos.numel(),
             fold,
             seed,
@@ -150,12 +150,12 @@ class Outcomes:
     @property
     def right(self) -> NDArray[np.float64]:
         """(n, K): 1 where the right photo is found first, else 0."""
-        return (self.ranks == 1).astype(np.float64)
+        return np.asarray(self.ranks == 1, np.float64)
 
     @cached_property
     def measures(self) -> NDArray[np.float64]:
         """(n, measures): every measure of `sketchkit.measure`; NaN where one is not defined for a drawing."""
-        return np.column_stack(list(measure(self.sketches).values()))
+        return np.asarray(np.column_stack(list(measure(self.sketches).values())))
 
     def save(self, path: Path) -> None:
         """Write all but the drawings, which are named by their keys, as one `.npz` file, atomically.
@@ -183,7 +183,7 @@ class Outcomes:
             DataError: it is damaged, or names drawings that are not given.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 found = dict(file)
             numbers: dict[str, Any] = {name: found[name].item() for name in _NUMBERS}
             arrays = {name: found[name] for name in _ARRAYS}

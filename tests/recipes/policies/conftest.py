@@ -49,7 +49,7 @@ def make(signal: str = "none", *, fold: int = 0, seed: int = 0, photos: int = 60
         sketches=block,
         photo_of_sketch=owner,
         canvases=SIZES,
-        ranks=np.where(right, 1, chance.integers(2, photos, (count, 3))),
+        ranks=np.where(right, 1, chance.integers(2, photos + 1, (count, 3))),
         nearest=np.where(right, owner[:, None], (owner[:, None] + chance.integers(1, photos, (count, 3))) % photos),
         similarities=(0.9 - drops).astype(np.float32),
         triplet_losses=np.where(right, 0.1, 0.4).astype(np.float32),
