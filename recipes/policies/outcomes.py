@@ -114,8 +114,8 @@ class Outcomes:
             >>> photos = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
             >>> seen = {32: torch.tensor([[0.6, 0.8]]), 64: torch.tensor([[0.8, 0.6]])}
             >>> found = Outcomes.of(block, np.array([0]), seen, photos, [1e6, 4e6], fold=0, seed=0)
-            >>> found.ranks.tolist(), found.nearest.tolist(), found.margins.round(3).tolist()
-            ([[2, 1]], [[1, 0]], [[0.2, 0.2]])
+            >>> found.ranks.tolist(), found.nearest.tolist(), found.right.tolist()
+            ([[2, 1]], [[1, 0]], [[0.0, 1.0]])
         """
         count = len(sketches)
         for size, embedded in embeddings.items():
