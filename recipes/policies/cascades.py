@@ -68,8 +68,14 @@ class MarginCascade(Policy):
 
     def chain(self, budget: float) -> Chain:
         """The chain for a mean cost, in FLOPs."""
-        chains = list(self._affordable(budget + self._first_search))
-        return max(chains, key=self._found) if chains else Chain((0,), ())
+        budget += self._first_search
+        tried = list(self._affordable(budget))
+        if not tried:
+            return Chain((0,), ())
+        chain, shares = max(tried, key=lambda found: self._found(found[0]))
+        # Which chain is judged on rows left out; where its thresholds lie depends on the very scale that will be used.
+        own = self._thresholds(chain.canvases, budget, shares, fitted=True)
+        return chain if own is None else Chain(chain.canvases, own)
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
         """Walk the chain for `dial` FLOPs."""
@@ -88,7 +94,7 @@ class MarginCascade(Policy):
         """(n,) how sure the answer is after some looks; going on is for the lowest."""
         return outcomes.margins[:, seen[-1]].astype(np.float64)
 
-    def _training_confidence(self, seen: tuple[int, ...], following: int) -> Values:
+    def _training_confidence(self, seen: tuple[int, ...], following: int, *, fitted: bool) -> Values:
         return self._margins[:, seen[-1]]
 
     def _own_flops(self, canvases: tuple[int, ...]) -> list[float]:
@@ -100,22 +106,25 @@ class MarginCascade(Policy):
         columns = [self._confidence(outcomes, canvases[:step], canvases[step]) for step in steps]
         return np.stack(columns, axis=1) if columns else np.empty((len(outcomes.ranks), 0))
 
-    def _training_confidences(self, canvases: tuple[int, ...]) -> Values:
+    def _training_confidences(self, canvases: tuple[int, ...], *, fitted: bool = False) -> Values:
         steps = range(1, len(canvases))
-        columns = [self._training_confidence(canvases[:step], canvases[step]) for step in steps]
+        columns = [self._training_confidence(canvases[:step], canvases[step], fitted=fitted) for step in steps]
         return np.stack(columns, axis=1) if columns else np.empty((len(self._right), 0))
 
-    def _affordable(self, budget: float) -> Iterator[Chain]:
-        """Every chain, its last threshold as high as the budget allows."""
+    def _affordable(self, budget: float) -> Iterator[tuple[Chain, tuple[float, ...]]]:
+        """Every chain, its last threshold as high as the budget allows; and which shares go on before that."""
         for length in range(1, _LONGEST + 1):
             for canvases in combinations(range(self._right.shape[1]), length):
-                own = np.array([*self._own_flops(canvases), 0.0])
-                costs = self._costs[:, canvases] + own
-                confidences = self._training_confidences(canvases)
                 for shares in [()] if length < _LONGEST else [(share,) for share in _SHARES]:
-                    thresholds = _thresholds(confidences, costs, budget, shares)
+                    thresholds = self._thresholds(canvases, budget, shares)
                     if thresholds is not None:
-                        yield Chain(canvases, thresholds)
+                        yield Chain(canvases, thresholds), shares
+
+    def _thresholds(
+        self, canvases: tuple[int, ...], budget: float, shares: tuple[float, ...], *, fitted: bool = False
+    ) -> tuple[float, ...] | None:
+        costs = self._costs[:, canvases] + np.array([*self._own_flops(canvases), 0.0])
+        return _thresholds(self._training_confidences(canvases, fitted=fitted), costs, budget, shares)
 
     def _found(self, chain: Chain) -> float:
         ends = chain.walk(self._training_confidences(chain.canvases))
@@ -145,8 +154,8 @@ class LearnedCascade(MarginCascade):
         chances = self._after[seen](outcomes)
         return chances[:, seen[-1]] - chances[:, following]
 
-    def _training_confidence(self, seen: tuple[int, ...], following: int) -> Values:
-        chances = self._after[seen].cross_fitted
+    def _training_confidence(self, seen: tuple[int, ...], following: int, *, fitted: bool) -> Values:
+        chances = self._after[seen].fitted if fitted else self._after[seen].cross_fitted
         return chances[:, seen[-1]] - chances[:, following]
 
     def _own_flops(self, canvases: tuple[int, ...]) -> list[float]:
