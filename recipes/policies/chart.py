@@ -20,7 +20,7 @@ __all__ = ["policies_csv", "policies_figure", "write_comparison"]
 _GIGA = 1e9
 # One color for what a policy sees, then a style and a marker for each that sees it.
 _COLORS = {"nothing": "muted", "measures": "direct", "strokes": "v2", "retrieval": "v1", "truth": "oracle"}
-_STYLES = (("-", "o"), ("--", "s"), (":", "D"), ("-.", "^"))
+_STYLES = (("-", "o"), ("--", "s"), (":", "D"), ("-.", "^"), ("-", "v"), ("--", "P"))
 
 
 def write_comparison(points: Sequence[Point], folder: Path) -> None:
