@@ -178,6 +178,8 @@ class AdaptedModel(nn.Module):
         if canvas is not None:
             return self._embed_on(block, self._canvas(canvas), batch_size)
         chosen = self.canvas_selector.select(block)
+        if len(chosen) == 1:
+            return self._embed_on(block, self.canvases[int(chosen[0])], batch_size)
         return self._grouped(block, self.canvases, chosen, lambda group, on: self._embed_on(group, on, batch_size))
 
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:

@@ -126,7 +126,10 @@ class OnnxModel:
         block = as_block(sketches)
         if canvas is not None:
             return self._embed_on(block, self._canvas(canvas))
-        return self._grouped(block, self.canvases, self._choose(block), self._embed_on)
+        chosen = self._choose(block)
+        if len(chosen) == 1:
+            return self._embed_on(block, self.canvases[int(chosen[0])])
+        return self._grouped(block, self.canvases, chosen, self._embed_on)
 
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
         """The size of the most likely canvas for each drawing; of equally likely ones the largest.
@@ -173,6 +176,8 @@ class OnnxModel:
         return np.asarray(len(self.canvases) - 1 - scores[:, ::-1].argmax(axis=1), np.int64)
 
     def _embedded(self, images: NDArray[Any], prepare: Any) -> Embeddings:
+        if 0 < len(images) <= _TOGETHER:
+            return run_student(self._student, prepare(images))
         parts = [
             run_student(self._student, prepare(images[start : start + _TOGETHER]))
             for start in range(0, len(images), _TOGETHER)
@@ -299,7 +304,7 @@ def run_student(running: Any, images: NDArray[np.float32]) -> Embeddings:
     together = running.get_inputs()[0].shape[0]
     step = together if isinstance(together, int) else max(len(images), 1)
     parts = [running.run(None, {"images": images[start : start + step]})[0] for start in range(0, len(images), step)]
-    joined: Embeddings = np.concatenate(parts)
+    joined: Embeddings = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return joined
 
 

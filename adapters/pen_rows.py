@@ -7,13 +7,15 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sketchkit.blocks import as_block
-from sketchkit.ragged import group_extents, group_of, offsets_of, ranges
-from sketchkit.simplifying import simplify
+from sketchkit.blocks import as_block, for_kernels, require_finite
+from sketchkit.errors import ParameterError
+from sketchkit.ragged import group_of, group_sums, ranges, step_lengths
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["pen_rows", "ragged_pen_rows"]
+
+_NO_INK = np.empty(0)
 
 
 def pen_rows(
@@ -39,6 +41,8 @@ def pen_rows(
     """
     rows, offsets = ragged_pen_rows(sketches, points)
     lengths = np.diff(offsets)
+    if len(lengths) == 1:
+        return rows[None], lengths
     padded = np.zeros((len(lengths), int(lengths.max(initial=1)), 5), np.float32)
     padded[group_of(offsets), ranges(np.zeros(len(lengths), np.int64), lengths)] = rows
     return padded, lengths
@@ -48,26 +52,18 @@ def ragged_pen_rows(
     sketches: Sketch | SketchSet | Iterable[Sketch], points: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """As `pen_rows`, without padding: (rows, 5) of all drawings one after another, and (batch + 1,) offsets."""
-    block = simplify(as_block(sketches), max_points=points)
-    counts = np.diff(block.stroke_offsets[block.sketch_offsets])
-    offsets = offsets_of(counts + 1)
-    return _rows(block, offsets_of(counts), offsets), offsets
+    from sketchkit.kernels.pen import NEEDS_INK, NOT_FINITE, pen_rows
 
-
-def _rows(block: SketchSet, point_offsets: NDArray[np.int64], row_offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """All drawings' rows one after another: points, then an end row at the last position (0, 0 when there is none)."""
-    least, greatest = group_extents(block.points.astype(np.float64), point_offsets)
-    side = (greatest - least).max(axis=1, initial=0)
-    sketch = group_of(point_offsets)
-    scaled = (block.points - least[sketch]) / np.where(side > 0, side, 1)[sketch, None]
-    rows = np.zeros((int(row_offsets[-1]), 5), np.float32)
-    place = np.arange(len(scaled)) + sketch
-    rows[place, :2] = scaled
-    rows[place, 2] = 1
-    lifts = place[block.stroke_offsets[1:][np.diff(block.stroke_offsets) > 0] - 1]
-    rows[lifts, 2], rows[lifts, 3] = 0, 1
-    ends = row_offsets[1:] - 1
-    filled = np.diff(point_offsets) > 0
-    rows[ends[filled], :2] = rows[ends[filled] - 1, :2]
-    rows[ends, 4] = 1
-    return rows
+    if points < 2:
+        raise ParameterError(f"points must be at least 2, a stroke's two ends, not {points}")
+    block = for_kernels(as_block(sketches))
+    drawings = block.points, block.stroke_offsets, block.sketch_offsets
+    rows = np.empty((min(len(block.points), points * len(block)) + len(block), 5), np.float32)
+    offsets = np.empty(len(block) + 1, np.int64)
+    count = pen_rows(*drawings, _NO_INK, points, rows, offsets)
+    if count == NOT_FINITE:
+        require_finite(block)
+    if count == NEEDS_INK:
+        ink = group_sums(step_lengths(block.points, block.stroke_offsets), block.stroke_offsets)
+        count = pen_rows(*drawings, ink, points, rows, offsets)
+    return rows[:count], offsets

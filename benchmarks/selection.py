@@ -19,7 +19,6 @@ import sketchkit
 from sketchkit import SketchSet, adapt
 from sketchkit.adapters import AdaptedModel, CanvasSelector, OnnxModel, fold_batch_norm, mobilenet_v2
 from sketchkit.adapters.pen_rows import ragged_pen_rows
-from sketchkit.simplifying import simplify
 
 from contest import Table, contest, markdown
 
@@ -81,8 +80,7 @@ def _selection(model: AdaptedModel, exported: OnnxModel, drawings: SketchSet, ro
     times = contest(
         {
             "student at 256, torch": lambda: model.backbone(image),
-            "simplify": lambda: simplify(drawing, max_points=selector.points),
-            "encode (simplify included), padded": lambda: selector.encode(drawing),
+            "encode (Douglas-Peucker included), padded": lambda: selector.encode(drawing),
             "GRU by torch, packed": lambda: selector(sequences, lengths),
             "GRU by our kernel": lambda: selector._logits_by_kernel(*rows),
             "select (encode and kernel)": lambda: selector.select(drawing),

@@ -11,7 +11,7 @@ from sketchkit.errors import DataError, ParameterError
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["as_block", "like_input", "require_finite"]
+__all__ = ["as_block", "for_kernels", "like_input", "require_finite"]
 
 
 def as_block(sketches: Sketch | SketchSet | Iterable[Sketch]) -> SketchSet:
@@ -43,6 +43,19 @@ def like_input(
     if not isinstance(given, Sketch):
         return result
     return Sketch(result.points, result.stroke_offsets, given.label, given.key, given.meta, result.point_columns)
+
+
+def for_kernels(block: SketchSet) -> SketchSet:
+    """The same drawings in arrays that a compiled kernel takes: a memory-mapped, read-only one is of another kind."""
+    if block.points.flags.carray and block.stroke_offsets.flags.carray and block.sketch_offsets.flags.carray:
+        return block
+    return SketchSet(
+        np.require(block.points, np.float32, ["C", "A", "W"]),
+        np.require(block.stroke_offsets, np.int64, ["C", "A", "W"]),
+        np.require(block.sketch_offsets, np.int64, ["C", "A", "W"]),
+        block.columns,
+        block.point_columns,
+    )
 
 
 def require_finite(block: SketchSet) -> SketchSet:

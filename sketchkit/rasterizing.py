@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sketchkit.backends import Backend, Draw, backend_named
-from sketchkit.blocks import as_block
+from sketchkit.blocks import as_block, for_kernels
 from sketchkit.canvas import CHANNELS, Canvas, Fit, canvas_of, one_shape, placements
 from sketchkit.channels import SegmentPainter, fold_phases, needs_segments
 from sketchkit.errors import ParameterError
@@ -187,9 +187,10 @@ def _fill(drawings: SketchSet, images: Mapping[Canvas, Images], backend: Backend
             raise ParameterError(f'only backend="numba" draws the channels {", ".join(canvas.names)}')
     count = len(drawings)
     if threads is None:
-        threads = min(_cores(), count // _DRAWINGS_PER_THREAD)
+        threads = count // _DRAWINGS_PER_THREAD
+        threads = min(_cores(), threads) if threads > 1 else 1
     threads = max(min(threads, count), 1)
-    ready = _contiguous(drawings)
+    ready = for_kernels(drawings)
     plain = {canvas: replace(canvas, channels="ink") for canvas in images if canvas.channels != "ink"}
     needed = [canvas for canvas in plain if canvas.names != ("phases",)]
     inks = {plain[canvas]: np.empty(plain[canvas].shape_of(count), np.uint8) for canvas in needed}
@@ -209,17 +210,6 @@ def _fill(drawings: SketchSet, images: Mapping[Canvas, Images], backend: Backend
                 _render(ready, {large: drawn}, backend, threads)
                 images[canvas][:, plane : plane + 4] = fold_phases(drawn)
             plane += CHANNELS[name]
-
-
-def _contiguous(drawings: SketchSet) -> SketchSet:
-    """The same drawings in arrays that a compiled kernel takes: a memory-mapped, read-only one is of another kind."""
-    return SketchSet(
-        np.require(drawings.points, np.float32, ["C", "W"]),
-        np.require(drawings.stroke_offsets, np.int64, ["C", "W"]),
-        np.require(drawings.sketch_offsets, np.int64, ["C", "W"]),
-        {},
-        drawings.point_columns,
-    )
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,7 @@ class SketchSet:
         ):
             if offsets.dtype != np.int64 or offsets.ndim != 1 or len(offsets) == 0:
                 raise DataError(f"{name} must be a non-empty (n,) int64 array")
-            if offsets[0] != 0 or offsets[-1] != end or np.any(np.diff(offsets) < 0):
+            if offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
                 raise DataError(f"{name} must start at 0, never decrease and end at {end}")
         for name, length in column_lengths(self.columns).items():
             if length != len(self):
