@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shlex
 import sys
@@ -79,6 +80,40 @@ def fgsbir(
         if line:
             typer.echo(line)
     typer.echo(f"Report: {Path(settings.out, 'report.html').resolve()}")
+
+
+@app.command()
+def score(
+    predictions: Annotated[
+        Path, typer.Argument(help="A file of predictions, for instance runs/demo/predictions.ndjson, or a TREC run.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="The data: data.name=qmul data.root=ChairV2")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Take the data's settings from here, for instance runs/demo/config.yaml.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="The same as data.split=: test, fold (then data.fold=0 to 2), or auto.")
+    ] = None,
+    trec: Annotated[
+        Path | None, typer.Option(help="Also write a TREC run of each row, and qrels.txt, into this folder.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score a file of predictions of any program against the data: acc@1, 5 and 10, reciprocal and median rank.
+
+    Example: sketchkit score predictions.ndjson data.name=qmul data.root=ChairV2 --split test
+    """
+    from sketchkit.recipes.config import load_config
+
+    words = [*(overrides or []), *([] if split is None else [f"data.split={split}"])]
+    settings = load_config(config, words)
+
+    from sketchkit.recipes.scoring import score_file
+
+    scored = score_file(predictions, settings.data, settings.seed, trec=trec)
+    typer.echo(json.dumps(scored.as_dict(), ensure_ascii=False, indent=2) if as_json else scored.as_text())
 
 
 @app.command()

@@ -231,23 +231,24 @@ class FgsbirConfig:
         _at_least("seed", self.seed, 0)
 
 
-def load_config(source: str, overrides: Sequence[str] = ()) -> FgsbirConfig:
+def load_config(source: str | None, overrides: Sequence[str] = ()) -> FgsbirConfig:
     """Read a configuration: a YAML file or the name of a shipped one, then `key=value` words over it.
 
     Args:
-        source: a path, or a name out of `shipped_configs()`.
+        source: a path, or a name out of `shipped_configs()`; None: the defaults.
         overrides: for instance `["data.name=qmul", "data.root=ChairV2"]`.
 
     Raises:
         MissingDataError: no such file, no such shipped configuration.
         ParameterError: an unknown key (the nearest one is named), a value of another type or out of range.
     """
-    path = _find(source)
+    path = Path("settings") if source is None else _find(source)
     for word in overrides:
         if "=" not in word or word.startswith("="):
             raise ParameterError(f"{word!r} is not key=value; write for instance seed=1")
     try:
-        layers = [OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides))]
+        layers = [] if source is None else [OmegaConf.load(path)]
+        layers.append(OmegaConf.from_dotlist(list(overrides)))
     except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
         raise ParameterError(f"{path}: {_first_line(error)}") from None
     for layer in layers:

@@ -60,13 +60,18 @@ def load_pairs(name: str, root: str | Path | None = None) -> PairedSet:
     return DATASETS[name].load(None if root is None else Path(root))
 
 
-def verify(name: str, root: str | Path) -> dict[str, str]:
+def verify(name: str, root: str | Path, pairs: PairedSet | None = None) -> dict[str, str]:
     """Compare the splits found under `root` with the registry: split -> `as published`, `differs` or `unknown`.
+
+    Args:
+        name: a key of `DATASETS`.
+        root: the set's folder.
+        pairs: the set, where it has been read.
 
     Raises:
         MissingDataError: as `load_pairs`.
     """
-    pairs = load_pairs(name, root)
+    pairs = load_pairs(name, root) if pairs is None else pairs
     if pairs.official_split is None:
         return {}
     verdicts = {}

@@ -50,6 +50,7 @@ from sketchkit.recipes.policy import (
     policy_batches,
     save_selector,
 )
+from sketchkit.recipes.predictions import write_predictions
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.report import write_report
 from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
@@ -139,7 +140,7 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
         "histories": {name: stage.history for name, stage in trained.items()},
     }
     write_json(out / "results.json", results)
-    write_json(out / "predictions.json", predictions)
+    write_predictions(out / "predictions.ndjson", predictions)
     atomic.write_text(out / "config.yaml", to_yaml(config))  # not before: until now the folder may hold another run's
     write_report(results, out / "report.html")
     return results

@@ -68,7 +68,7 @@ def accuracy_by_flops(results: Results) -> str:
 
 
 def accuracy_by_canvas(results: Results) -> str:
-    """acc@1 (full) and acc@10 (pale) of V1 and of the direct student on each fixed canvas."""
+    """acc@1 (full), acc@5 (paler) and acc@10 (palest) of V1 and of the direct student on each fixed canvas."""
     sizes = [str(size) for size in results["canvases"]]
 
     def draw(figure: Figure) -> None:
@@ -77,10 +77,11 @@ def accuracy_by_canvas(results: Results) -> str:
         for model, shift in (("direct", -width / 2), ("v1", width / 2)):
             measured = results["per_canvas"][model]
             places = np.arange(len(sizes)) + shift
-            tops = [measured[size]["acc@10"] for size in sizes]
+            for top, strength in (("acc@10", 0.18), ("acc@5", 0.28), ("acc@1", 1)):
+                heights = [measured[size][top] for size in sizes]
+                label = f"{_TITLES[model]}, {top}"
+                axes.bar(places, heights, width * 0.94, color=PAINTS[model], alpha=strength, label=label)
             firsts = [measured[size]["acc@1"] for size in sizes]
-            axes.bar(places, tops, width * 0.94, color=PAINTS[model], alpha=0.22, label=f"{_TITLES[model]}, acc@10")
-            axes.bar(places, firsts, width * 0.94, color=PAINTS[model], label=f"{_TITLES[model]}, acc@1")
             for place, first in zip(places, firsts, strict=True):
                 axes.annotate(
                     f"{100 * first:.0f}", (place, first), (0, 2), textcoords="offset points", ha="center", size=10
@@ -93,7 +94,7 @@ def accuracy_by_canvas(results: Results) -> str:
         figure.legend(loc="outside lower center", ncols=2, columnspacing=1.4, handletextpad=0.6)
 
     label = "Accuracy of the direct student and of SketchyNetV1 on each canvas"
-    return inline_svg("canvases", draw, height=290, label=label)
+    return inline_svg("canvases", draw, height=310, label=label)
 
 
 def canvas_shares(results: Results) -> str:
@@ -161,8 +162,8 @@ def ink_curve(results: Results) -> str:
 
     def draw(figure: Figure) -> None:
         accuracy, rank = figure.subplots(1, 2)
-        accuracy.plot(shares, curve["acc@10"], "o-", color=PAINTS["v1"], alpha=0.45, markersize=3.5, label="acc@10")
-        accuracy.plot(shares, curve["acc@1"], "o-", color=PAINTS["v1"], markersize=3.5, label="acc@1")
+        for top, strength in (("acc@10", 0.35), ("acc@5", 0.6), ("acc@1", 1)):
+            accuracy.plot(shares, curve[top], "o-", color=PAINTS["v1"], alpha=strength, markersize=3.5, label=top)
         accuracy.set_title("Accuracy")
         accuracy.legend(loc="best", handlelength=1.4)
         _percent_axis(accuracy)

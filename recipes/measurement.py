@@ -21,18 +21,21 @@ from sketchkit.canvas import Canvas
 from sketchkit.measures import measure
 from sketchkit.recipes.datasets import DATASETS
 from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, reduced_precision
-from sketchkit.recipes.evaluation import accuracy, bootstrap_interval, ranks
+from sketchkit.recipes.evaluation import accuracy, bootstrap_interval, rankings, ranks
 from sketchkit.recipes.examples import retrieved_examples
 from sketchkit.recipes.gallery import Gallery
 from sketchkit.recipes.policy import Selection
+from sketchkit.recipes.predictions import Answer, answers_from_order
 from sketchkit.recipes.progress import progress
 from sketchkit.transforms import truncate
 
 if TYPE_CHECKING:
     from sketchkit.recipes.fgsbir import FgsbirRun
+    from sketchkit.recipes.pairs import PairedSet
 
 __all__ = ["measure_run"]
 
+_TOPS = (1, 5, 10)
 _INK_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 # What the report sets beside the chosen canvas: measures that say different things.
 _ABSTRACTION = ("abstraction", "strokes", "corners", "ink", "stroke_length", "turning", "coverage", "overlap")
@@ -52,7 +55,7 @@ def measure_run(
     this: FgsbirRun,
     models: Mapping[str, AdaptedModel],
     selection: Selection,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], dict[str, list[Answer]]]:
     """Everything the table, the report and another program's scoring need.
 
     Args:
@@ -61,7 +64,7 @@ def measure_run(
         selection: V2 and the selectors of the dial.
 
     Returns:
-        The results (`results.json`) and the predictions (`predictions.json`).
+        The results (`results.json`) and the predictions (`predictions.ndjson`).
     """
     test = this.pairs.test
     largest = this.canvases[-1]
@@ -88,7 +91,7 @@ def measure_run(
         "canvas_flops": {str(size): flops for size, flops in evaluated["v1"].flops.items()},
         "per_canvas": {
             name: {
-                str(size): {"acc@1": accuracy(found, 1), "acc@10": accuracy(found, 10)}
+                str(size): {f"acc@{top}": accuracy(found, top) for top in _TOPS}
                 for size, found in evaluated[name].ranks.items()
             }
             for name in ("direct", "v1")
@@ -102,16 +105,19 @@ def measure_run(
         ),
     }
     predictions = {
-        "photos": test.photo_keys,
-        "sketches": list(test.sketches.columns["key"]),
-        "right": test.photo_of_sketch.tolist(),
-        "ranks": {
-            **{f"{name}@{size}": found.tolist() for name in evaluated for size, found in evaluated[name].ranks.items()},
-            "v2": v2_ranks.tolist(),
-        },
-        "canvas": chosen.tolist(),
+        f"{name}@{size}": _answers(test, embedded, model.photos, size)
+        for name, model in evaluated.items()
+        for size, embedded in model.sketches.items()
     }
+    predictions["v2"] = _answers(test, v2_embeddings, evaluated["v1"].photos, chosen.tolist())
     return results, predictions
+
+
+def _answers(
+    test: PairedSet, sketches: torch.Tensor, photos: torch.Tensor, canvases: int | Sequence[int]
+) -> list[Answer]:
+    order = rankings(sketches, photos, test.photo_of_sketch)
+    return answers_from_order(list(test.sketches.columns["key"]), test.photo_keys, order, canvases)
 
 
 def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequence[Canvas]) -> _Evaluated:
@@ -169,7 +175,7 @@ def _embedding_parameters(model: AdaptedModel) -> list[torch.nn.Parameter]:
 
 def _accuracies(this: FgsbirRun, found: NDArray[np.int64]) -> dict[str, Any]:
     interval = bootstrap_interval(found, this.pairs.test.photo_of_sketch)
-    return {f"acc@{top}": accuracy(found, top) for top in (1, 5, 10)} | {"acc@1_interval": list(interval)}
+    return {f"acc@{top}": accuracy(found, top) for top in _TOPS} | {"acc@1_interval": list(interval)}
 
 
 def _milliseconds(
@@ -233,13 +239,13 @@ def _ink_curve(this: FgsbirRun, v1: AdaptedModel, photos: torch.Tensor) -> dict[
     """Retrieval from the first part of each drawing, at 128 px or the next canvas there is, where a pass is cheap."""
     test = this.pairs.test
     canvas = next((canvas for canvas in this.canvases if canvas.size >= 128), this.canvases[-1])
-    curve: dict[str, list[float]] = {"acc@1": [], "acc@10": [], "mean_rank": []}
+    curve: dict[str, list[float]] = {**{f"acc@{top}": [] for top in _TOPS}, "mean_rank": []}
     for share in _INK_SHARES:
         part = truncate(test.sketches, share)
         embedded = embed_on_canvases(v1, part, [canvas], name=f"v1: first {share:.0%} of the ink")[canvas.size]
         found = ranks(embedded, photos, test.photo_of_sketch)
-        curve["acc@1"].append(accuracy(found, 1))
-        curve["acc@10"].append(accuracy(found, 10))
+        for top in _TOPS:
+            curve[f"acc@{top}"].append(accuracy(found, top))
         curve["mean_rank"].append(float(found.mean()))
     return {"share": list(_INK_SHARES), "canvas": canvas.size, "v1": curve}
 

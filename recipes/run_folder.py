@@ -8,7 +8,7 @@
         log/                 TensorBoard
         model/               the finished model (`save_pretrained`)
         done.json            written last: the stage is finished
-      results.json, predictions.json, config.yaml, report.html
+      results.json, predictions.ndjson, config.yaml, report.html
 
 A stage that finds its `done.json` is not run again; one that finds a checkpoint goes on after its epoch. `done.json`
 and `started.json` carry the fingerprint of the settings that the stage depends on, so that results of other settings

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["duration", "format_table", "giga", "mega", "percent", "three_digits"]
+__all__ = ["columns", "duration", "format_table", "giga", "mega", "percent", "three_digits"]
 
 _COLUMNS = (
     # title, and whether it is read from the left
@@ -15,6 +15,7 @@ _COLUMNS = (
     ("params", False),
     ("FLOPs/query", False),
     ("acc@1", False),
+    ("acc@5", False),
     ("acc@10", False),
     ("mean acc@1", False),
     ("ms/query", False),
@@ -32,17 +33,35 @@ def format_table(results: Mapping[str, Any]) -> str:
 
     Example:
         >>> row = {"title": "V1", "network": "mobilenet_v2", "canvas": "64", "params": 2_223_872, "flops": 52.1e6,
-        ...        "acc@1": 0.28, "acc@10": 0.7, "mean_acc@1": None, "ms": {"median": 3.14}}
+        ...        "acc@1": 0.28, "acc@5": 0.6, "acc@10": 0.7, "mean_acc@1": None, "ms": {"median": 3.14}}
         >>> print(format_table({"rows": [row]}))
-        model  network       canvas  params  FLOPs/query  acc@1  acc@10  mean acc@1  ms/query
-        V1     mobilenet_v2      64  2.22 M      0.052 G   28.0    70.0           -      3.14
+        model  network       canvas  params  FLOPs/query  acc@1  acc@5  acc@10  mean acc@1  ms/query
+        V1     mobilenet_v2      64  2.22 M      0.052 G   28.0   60.0    70.0           -      3.14
     """
     lines = [[title for title, _ in _COLUMNS], *(_cells(row) for row in results["rows"])]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_COLUMNS))]
+    return columns(lines, [left for _, left in _COLUMNS])
+
+
+def columns(lines: Sequence[Sequence[str]], left: Sequence[bool]) -> str:
+    """Cells in columns for a terminal.
+
+    Args:
+        lines: of cells, the heading first.
+        left: for each column whether it is read from the left.
+
+    Returns:
+        Lines joined by newlines, without a newline at the end.
+
+    Example:
+        >>> print(columns([["canvas", "acc@1"], ["64", "9.5"]], [True, False]))
+        canvas  acc@1
+        64        9.5
+    """
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if left else cell.rjust(width)
-            for cell, width, (_, left) in zip(line, widths, _COLUMNS, strict=True)
+            cell.ljust(width) if from_left else cell.rjust(width)
+            for cell, width, from_left in zip(line, widths, left, strict=True)
         ).rstrip()
         for line in lines
     )
@@ -116,6 +135,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         mega(row["params"]),
         giga(row["flops"]),
         f"{100 * row['acc@1']:.1f}",
+        f"{100 * row['acc@5']:.1f}",
         f"{100 * row['acc@10']:.1f}",
         "-" if mean is None else f"{100 * mean:.1f}",
         three_digits(row["ms"]["median"]),

@@ -1,10 +1,22 @@
+import statistics
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 
-from sketchkit.recipes.evaluation import accuracy, bootstrap_interval, ranks
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.evaluation import (
+    accuracy,
+    bootstrap_interval,
+    mean_interval,
+    median_interval,
+    per_sketch,
+    rankings,
+    ranks,
+)
 
 
 def naive_rank(sketch, photos, right):
@@ -47,3 +59,71 @@ def test_interval_is_wider_where_sketches_of_a_photo_agree():
     alone = bootstrap_interval(together, np.arange(400))
     grouped = bootstrap_interval(together, owners)
     assert grouped[1] - grouped[0] > 1.6 * (alone[1] - alone[0])
+
+
+@given(st.integers(0, 2**31), st.integers(2, 9), st.integers(1, 12), st.booleans())
+def test_a_ranking_has_each_photo_once_in_order_and_the_right_one_at_its_rank(seed, photo_count, sketch_count, ties):
+    generator = np.random.default_rng(seed)
+    photos, sketches = (torch.from_numpy(generator.normal(size=(n, 3))) for n in (photo_count, sketch_count))
+    if ties:
+        photos = photos.round()  # some are equal, some are zero
+    right = generator.integers(0, photo_count, sketch_count)
+    order = rankings(sketches, photos, right)
+    assert [sorted(line) for line in order.tolist()] == [list(range(photo_count))] * sketch_count
+    found = ranks(sketches, photos, right)
+    assert [line.index(photo) + 1 for line, photo in zip(order.tolist(), right.tolist(), strict=True)] == found.tolist()
+    similarity = np.take_along_axis((sketches @ photos.T).numpy(), order, axis=1)
+    assert (np.diff(similarity, axis=1) <= 0).all()
+
+
+def test_embeddings_that_are_nan_are_ranked_last():
+    photos = torch.eye(3)
+    assert rankings(torch.full((1, 3), torch.nan), photos, np.array([1]))[0, -1] == 1
+
+
+def test_measures_by_hand():
+    found = np.array([1, 2, 10, 11])
+    assert per_sketch(found, "acc@10").tolist() == [1, 1, 1, 0]
+    assert per_sketch(found, "mrr").mean() == pytest.approx((1 + 1 / 2 + 1 / 10 + 1 / 11) / 4)
+
+
+@pytest.mark.parametrize("measure", ["acc", "acc@0", "acc@-1", "acc@x", "acc@1.5", "map", ""])
+def test_an_unknown_measure_is_refused(measure):
+    with pytest.raises(ParameterError, match=r"known are mrr and acc@N"):
+        per_sketch(np.array([1]), measure)
+
+
+def drawn_one_by_one(photos, draws, seed):
+    """The photos of each draw, as lists of sketches."""
+    generator = np.random.default_rng(seed)
+    for line in generator.integers(0, len(photos), size=(draws, len(photos))):
+        yield [sketch for photo in line for sketch in photos[photo]]
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 20))
+def test_intervals_equal_those_of_lists(seed, photo_count, sketch_count):
+    generator = np.random.default_rng(seed)
+    owners = generator.integers(0, photo_count, sketch_count)
+    found = generator.integers(1, 30, sketch_count)
+    photos = [found[owners == photo].tolist() for photo in np.unique(owners)]
+    drawn = list(drawn_one_by_one(photos, 50, 3))
+    reciprocal = [statistics.fmean(1 / rank for rank in sketches) for sketches in drawn]
+    medians = [statistics.median(sketches) for sketches in drawn]
+    bounds = [0.025, 0.975]
+    mean = mean_interval(per_sketch(found, "mrr"), owners, draws=50, seed=3)
+    assert mean == pytest.approx(tuple(np.quantile(reciprocal, bounds)))
+    assert median_interval(found, owners, draws=50, seed=3) == tuple(np.quantile(medians, bounds))
+
+
+def test_intervals_are_near_those_of_scipy():
+    generator = np.random.default_rng(0)
+    owners = np.repeat(np.arange(120), generator.integers(1, 5, 120))
+    values = (generator.random(len(owners)) < generator.random(120)[owners]).astype(float)
+    sums, counts = np.bincount(owners, weights=values), np.bincount(owners)
+
+    def share(sums, counts, axis):
+        return sums.sum(axis=axis) / counts.sum(axis=axis)
+
+    theirs = bootstrap((sums, counts), share, paired=True, method="percentile", rng=np.random.default_rng(1))
+    ours = mean_interval(values, owners)
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.01)

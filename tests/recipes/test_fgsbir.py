@@ -24,7 +24,7 @@ def outcome(out):
     results = json.loads((out / "results.json").read_text())
     kept = ("per_canvas", "selection", "abstraction", "ink_curve", "histories", "canvas_flops")
     rows = [{key: value for key, value in row.items() if key != "ms"} for row in results["rows"]]
-    return rows, {key: results[key] for key in kept}, json.loads((out / "predictions.json").read_text())
+    return rows, {key: results[key] for key in kept}, (out / "predictions.ndjson").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,31 @@ def test_the_table(undisturbed):
 
 
 def test_accuracies_follow_from_the_predictions(undisturbed):
-    """Another program, with the predictions file alone, comes to the same figures."""
+    """Another program, with the predictions file and the names of the files alone, comes to the same figures."""
     rows, _, predictions = outcome(undisturbed)
+    found = {}
+    for line in map(json.loads, predictions.splitlines()):
+        right = line["sketch"].rpartition("-")[0]
+        found.setdefault(line["row"], {})[line["sketch"]] = line["canvas"], line["ranking"].index(right) + 1
+    assert sorted(found) == ["direct@32", "direct@64", "teacher@64", "v1@32", "v1@64", "v2"]
     for name, row in zip(("teacher@64", "direct@64", "v1@64", "v2"), rows, strict=True):
-        found = predictions["ranks"][name]
-        assert row["acc@1"] == sum(rank == 1 for rank in found) / len(found)
-    picked = [predictions["ranks"][f"v1@{size}"][index] for index, size in enumerate(predictions["canvas"])]
-    assert predictions["ranks"]["v2"] == picked
+        ranks = [rank for _, rank in found[name].values()]
+        assert [row[f"acc@{top}"] for top in (1, 5, 10)] == [
+            sum(rank <= top for rank in ranks) / len(ranks) for top in (1, 5, 10)
+        ]
+    for sketch, (canvas, rank) in found["v2"].items():
+        assert (canvas, rank) == found[f"v1@{canvas}"][sketch]
+
+
+def test_the_command_line_scores_the_predictions_of_a_run(undisturbed):
+    rows, _, _ = outcome(undisturbed)
+    words = ["score", undisturbed / "predictions.ndjson", "--config", undisturbed / "config.yaml", "--json"]
+    scored = subprocess.run([*COMMAND[:-1], *map(str, words)], capture_output=True, text=True, check=False)
+    assert scored.returncode == 0, scored.stderr
+    found = {score["row"]: score for score in json.loads(scored.stdout)["rows"]}
+    for name, row in zip(("teacher@64", "direct@64", "v1@64", "v2"), rows, strict=True):
+        for figure in ("acc@1", "acc@5", "acc@10", "acc@1_interval"):
+            assert found[name][figure] == pytest.approx(row[figure])
 
 
 def test_the_models_load_by_themselves(undisturbed):

@@ -72,7 +72,7 @@ def made_up(canvases: tuple[int, ...] = (32, 64)) -> dict[str, Any]:
     """A small dictionary of the right shape. Its numbers mean nothing."""
     costs = {str(size): 13e6 * (size / 32) ** 2 for size in canvases}
     largest = str(max(canvases))
-    per_canvas = {str(size): {"acc@1": 0.1 + size / 640, "acc@10": 0.4} for size in canvases}
+    per_canvas = {str(size): {"acc@1": 0.1 + size / 640, "acc@5": 0.3, "acc@10": 0.4} for size in canvases}
     share = {str(size): 5 for size in canvases}
     chosen = [size for size in canvases for _ in range(5)]
     return {
@@ -117,7 +117,10 @@ def made_up(canvases: tuple[int, ...] = (32, 64)) -> dict[str, Any]:
             "ink": [1.0] * len(chosen),
             "chosen": chosen,
         },
-        "ink_curve": {"share": [0.5, 1.0], "v1": {"acc@1": [0.2, 0.4], "acc@10": [0.5, 0.7], "mean_rank": [5.0, 3.0]}},
+        "ink_curve": {
+            "share": [0.5, 1.0],
+            "v1": {"acc@1": [0.2, 0.4], "acc@5": [0.4, 0.6], "acc@10": [0.5, 0.7], "mean_rank": [5.0, 3.0]},
+        },
         "histories": {
             "teacher": [{"epoch": 1.0, "loss": 2.0}, {"epoch": 2.0, "loss": 1.0}],
             "v1": [{"epoch": 1.0, "loss": 2.0, "task": 1.5, "distillation": 0.5}],
@@ -152,11 +155,11 @@ def nothing_found() -> dict[str, Any]:
     """Every accuracy is zero, every measure NaN, nothing was recorded."""
     results = made_up()
     for line in results["rows"]:
-        line |= {"acc@1": 0.0, "acc@10": 0.0, "acc@1_interval": [0.0, 0.0]}
+        line |= {"acc@1": 0.0, "acc@5": 0.0, "acc@10": 0.0, "acc@1_interval": [0.0, 0.0]}
     for measured in results["per_canvas"].values():
         for accuracies in measured.values():
-            accuracies |= {"acc@1": 0.0, "acc@10": 0.0}
-    results["ink_curve"]["v1"] |= {"acc@1": [0.0, 0.0], "acc@10": [0.0, 0.0]}
+            accuracies |= {"acc@1": 0.0, "acc@5": 0.0, "acc@10": 0.0}
+    results["ink_curve"]["v1"] |= {"acc@1": [0.0, 0.0], "acc@5": [0.0, 0.0], "acc@10": [0.0, 0.0]}
     results["abstraction"]["strokes"] = [float("nan")] * 10
     results["histories"] = {"teacher": []}
     return results
