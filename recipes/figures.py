@@ -77,10 +77,12 @@ def accuracy_by_canvas(results: Results) -> str:
         for model, shift in (("direct", -width / 2), ("v1", width / 2)):
             measured = results["per_canvas"][model]
             places = np.arange(len(sizes)) + shift
-            for top, strength in (("acc@10", 0.18), ("acc@5", 0.28), ("acc@1", 1)):
-                heights = [measured[size][top] for size in sizes]
+            floor = np.zeros(len(sizes))
+            for top, strength in (("acc@1", 1), ("acc@5", 0.45), ("acc@10", 0.2)):
+                heights = np.array([measured[size][top] for size in sizes])
                 label = f"{_TITLES[model]}, {top}"
-                axes.bar(places, heights, width * 0.94, color=PAINTS[model], alpha=strength, label=label)
+                axes.bar(places, heights - floor, width * 0.94, floor, color=PAINTS[model], alpha=strength, label=label)
+                floor = heights
             firsts = [measured[size]["acc@1"] for size in sizes]
             for place, first in zip(places, firsts, strict=True):
                 axes.annotate(

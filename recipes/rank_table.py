@@ -246,13 +246,25 @@ def read_ranks(path: Path) -> RankTable:
                 raise DataError(f"a table of ranks has the column {name!r} once; it has {','.join(_COLUMNS)}")
             if made[name].null_count:
                 raise DataError(f"a table of ranks has an empty {name}; every cell holds a value")
-        return RankTable({name: made[name].cast(_type(name)).to_numpy() for name in _COLUMNS})
+        return RankTable({name: _values(made[name].cast(_type(name)).combine_chunks()) for name in _COLUMNS})
     except FileNotFoundError:
         raise MissingDataError(f"{path}: no such table of ranks") from None
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise DataError(f"{path}: this table of ranks cannot be read: {error}") from None
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """An Arrow array as numpy has it; equal texts share one object."""
+    import pyarrow as pa
+
+    if not pa.types.is_string(column.type):
+        numbers: NDArray[Any] = column.to_numpy()
+        return numbers
+    encoded = column.dictionary_encode()
+    texts: NDArray[Any] = encoded.dictionary.to_numpy(zero_copy_only=False)[encoded.indices.to_numpy()]
+    return texts
 
 
 def _type(name: str) -> Any:

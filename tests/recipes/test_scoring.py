@@ -4,6 +4,7 @@ import json
 import statistics
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sketchkit import Sketch, SketchSet
+from sketchkit import Sketch, SketchSet, write
 from sketchkit.errors import DataError, MissingDataError
+from sketchkit.recipes.config import DataConfig
+from sketchkit.recipes.datasets import DATASETS, key_hash, load_pairs
 from sketchkit.recipes.evaluation import MEASURES
-from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.pairs import PairedSet, split_pairs
 from sketchkit.recipes.predictions import Answer, answers_from_order, read_predictions, write_predictions, write_trec
-from sketchkit.recipes.scoring import rank_answers, score_predictions
+from sketchkit.recipes.scoring import rank_answers, score_file, score_predictions
 
 COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()", "score"]
 LINE = {"row": "v1@64", "sketch": "0_0", "canvas": 64, "ranking": ["000", "001"]}
@@ -210,10 +213,6 @@ def call(*words):
 @pytest.fixture(scope="module")
 def folds(paired_folder, tmp_path_factory):
     """A perfect model's answers to the first fold of the made set."""
-    from sketchkit.recipes.config import DataConfig
-    from sketchkit.recipes.datasets import load_pairs
-    from sketchkit.recipes.pairs import split_pairs
-
     truth = split_pairs(load_pairs("folder", paired_folder), DataConfig(name="folder"), 0).test
     photos = truth.photo_keys
     answers = [
@@ -254,3 +253,21 @@ def test_what_the_command_refuses(folds, paired_folder, words, says):
     (line,) = process.stderr.strip().splitlines()
     assert line.startswith("sketchkit: ")
     assert says in line
+
+
+def test_an_official_split_says_whether_its_keys_are_the_published_ones(tmp_path, monkeypatch):
+    keys = ["/test/b_1", "/test/c_1", "/train/a_1", "/train/d_1"]
+    sketches = SketchSet.from_sketches([Sketch.from_strokes([[(0, 0), (9, 9)]], key=key) for key in keys])
+    write(sketches, tmp_path / "Made_Coordinate", "qmul")
+    (tmp_path / "photo").mkdir()
+    for name in "abcd":
+        (tmp_path / "photo" / f"{name}.png").write_bytes(b"")
+    answers = [Answer("/test/c_1", ("c", "b")), Answer("/test/b_1", ("c", "b"))]
+    write_predictions(tmp_path / "guess.ndjson", {"guess": answers})
+    data = DataConfig(name="qmul", root=str(tmp_path), split="test")
+    for published, verdict in (({}, "unknown"), ({"test": "other"}, "differs"), ({"test": None}, "as published")):
+        digests = {("Made_Coordinate", split): digest or key_hash(keys[:2]) for split, digest in published.items()}
+        monkeypatch.setitem(DATASETS, "qmul", replace(DATASETS["qmul"], splits=digests))
+        scored = score_file(tmp_path / "guess.ndjson", data)
+        assert scored.data.endswith(f"the official test split (its keys: {verdict})")
+        assert (scored.sketches, scored.photos, scored.scores[0].figures["acc@1"].value) == (2, 2, 0.5)
