@@ -15,7 +15,7 @@ __all__ = ["count_records", "fill_records"]
 _HEADER = 15
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def count_records(data: NDArray[np.uint8], most: int) -> tuple[int, int, int, int]:
     """How many records, at most `most`, are whole in (bytes,) data; their strokes, points and bytes."""
     records, strokes, points, used = 0, 0, 0, 0
@@ -37,7 +37,7 @@ def count_records(data: NDArray[np.uint8], most: int) -> tuple[int, int, int, in
     return records, strokes, points, used
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def fill_records(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
@@ -72,6 +72,6 @@ def fill_records(
         sketch_offsets[record + 1] = stroke
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _uint16(data: NDArray[np.uint8], at: int) -> int:
     return int(data[at]) + 256 * int(data[at + 1])

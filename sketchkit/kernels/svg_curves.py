@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 __all__ = ["count_shares", "cubic_shares", "fill_cubic", "fill_cubics"]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def cubic_shares(
     x0: float, y0: float, x1: float, y1: float, x2: float, y2: float, x3: float, y3: float, tolerance: float
 ) -> float:
@@ -34,7 +34,7 @@ def cubic_shares(
     return 1.0 if shares < 1 else float(shares)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def fill_cubic(
     x0: float,
     y0: float,
@@ -61,7 +61,7 @@ def fill_cubic(
     points[start + shares - 1, 1] = y3
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def count_shares(control: NDArray[np.float64], tolerance: float, shares: NDArray[np.float64]) -> None:
     """`cubic_shares` of each curve of (curves, 8) control points x0, y0 .. x3, y3."""
     for curve in range(len(control)):
@@ -69,7 +69,7 @@ def count_shares(control: NDArray[np.float64], tolerance: float, shares: NDArray
         shares[curve] = cubic_shares(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], tolerance)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def fill_cubics(control: NDArray[np.float64], starts: NDArray[np.int64], points: NDArray[np.float32]) -> None:
     """`fill_cubic` of each curve: into `points[starts[curve] : starts[curve + 1]]`."""
     for curve in range(len(control)):

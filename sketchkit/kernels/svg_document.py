@@ -99,6 +99,7 @@ def read_documents(
     attributes = np.empty((MOST_ATTRIBUTES, 7), np.int64)
     matrices = np.empty((_MOST_DEPTH, 6), np.float64)
     names = np.empty((_MOST_DEPTH, 2), np.int64)
+    scratch = np.empty((3, 6), np.float64)
     for document in range(first, len(offsets) - 1):
         status, points_now, strokes_now = _read_document(
             data,
@@ -108,6 +109,7 @@ def read_documents(
             attributes,
             matrices,
             names,
+            scratch,
             points,
             point,
             stroke_ends,
@@ -124,7 +126,7 @@ def read_documents(
     return len(offsets) - 1, point, stroke
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _read_document(
     data: NDArray[np.uint8],
     at: int,
@@ -133,6 +135,7 @@ def _read_document(
     attributes: NDArray[np.int64],
     matrices: NDArray[np.float64],
     names: NDArray[np.int64],
+    scratch: NDArray[np.float64],
     points: NDArray[np.float32],
     point: int,
     stroke_ends: NDArray[np.int64],
@@ -146,7 +149,6 @@ def _read_document(
     needs_decoding[0] = False
     at = skip_prolog(data, at, end)
     depth, elements, status = 0, 0, READ
-    ends = np.empty(4, np.float64)
     while at >= 0:
         at = skip_space(data, at, end)
         if at + 1 >= end or data[at] != 60:
@@ -189,7 +191,7 @@ def _read_document(
             continue
         if depth == _MOST_DEPTH or not _are_plain(data, attributes, count, depth == 0):
             break
-        if not _enter(data, attributes, count, depth, matrices):
+        if not _enter(data, attributes, count, depth, matrices, scratch):
             break
         if is_group:
             if empty:
@@ -208,9 +210,9 @@ def _read_document(
             as_points, closed = True, word == _POLYGON
         elif word == _LINE:
             found = -1
-            if not _ends_of_line(data, attributes, count, ends):
+            if not _ends_of_line(data, attributes, count, scratch[0]):
                 break
-            status, point, stroke = add_line(ends, matrices[depth], points, point, stroke_ends, stroke)
+            status, point, stroke = add_line(scratch[0], matrices[depth], points, point, stroke_ends, stroke)
         else:
             break
         if found >= 0:
@@ -224,6 +226,7 @@ def _read_document(
                 closed,
                 matrices[depth],
                 tolerance,
+                scratch[0],
                 points,
                 point,
                 stroke_ends,
@@ -238,7 +241,7 @@ def _read_document(
     return UNKNOWN, point, stroke
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _read_root(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, named: NDArray[np.int64]) -> bool:
     for index in range(count):
         word, column = attributes[index, WORD], -1
@@ -257,7 +260,7 @@ def _read_root(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: in
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _are_plain(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, is_root: bool) -> bool:
     """Whether no attribute has a prefix that is not known, or hides what is drawn."""
     for index in range(count):
@@ -285,13 +288,14 @@ def _are_plain(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: in
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _enter(
     data: NDArray[np.uint8],
     attributes: NDArray[np.int64],
     count: int,
     depth: int,
     matrices: NDArray[np.float64],
+    scratch: NDArray[np.float64],
 ) -> bool:
     """Set the matrix of this depth: the one around it, and the element's own."""
     # By a loop: an assignment to a slice takes a second to compile.
@@ -301,11 +305,11 @@ def _enter(
     if found < 0:
         return True
     return not attributes[found, ENTITY] and read_transform(
-        data, attributes[found, VALUE], attributes[found, VALUE_END], matrices[depth]
+        data, attributes[found, VALUE], attributes[found, VALUE_END], matrices[depth], scratch
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _find(attributes: NDArray[np.int64], count: int, word: int) -> int:
     for index in range(count):
         if attributes[index, WORD] == word:
@@ -313,7 +317,7 @@ def _find(attributes: NDArray[np.int64], count: int, word: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _ends_of_line(
     data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, ends: NDArray[np.float64]
 ) -> bool:
@@ -330,7 +334,7 @@ def _ends_of_line(
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _skip_end(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArray[np.bool_]) -> int:
     """Behind the spaces and comments that may follow the root; -1 when a comment is damaged."""
     while at >= 0:

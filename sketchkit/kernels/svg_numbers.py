@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sketchkit.kernels.digits import read_digits
+
 __all__ = ["read_number", "skip_separators"]
 
 _MOST_POWER = 60
@@ -19,10 +21,13 @@ _MOST_POWER = 60
 _POWERS = np.array([(float(10**power), float(10**power - int(float(10**power)))) for power in range(_MOST_POWER + 1)])
 _MOST_MANTISSA = 10**17
 _MOST_DIGITS = 18
+# Of so many a float64 holds all.
+_SURE_DIGITS = 15
+_EXACT_POWERS = np.ascontiguousarray(_POWERS[: _SURE_DIGITS + 1, 0])
 _SPLITTER = 134217729.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def skip_separators(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Where the spaces and commas from `at` on end."""
     while at < end:
@@ -33,23 +38,37 @@ def skip_separators(data: NDArray[np.uint8], at: int, end: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def read_number(data: NDArray[np.uint8], at: int, end: int) -> tuple[float, int]:
     """The number that begins at `at`, and where it ends; -1 when there is none, or its last bit is uncertain."""
     negative = False
-    if at < end and (data[at] == 45 or data[at] == 43):
-        negative = data[at] == 45
+    if at < end and (data[np.uint64(at)] == 45 or data[np.uint64(at)] == 43):
+        negative = data[np.uint64(at)] == 45
         at += 1
-    first, exponent, cut = at, 0, False
-    mantissa, at = _digits(data, at, end, 0)
+    first, exponent = at, 0
+    mantissa, at = read_digits(data, at, end, 0)
     digits = at - first
-    if at < end and data[at] == 46:
+    if at < end and data[np.uint64(at)] == 46:
         behind = at + 1
-        mantissa, at = _digits(data, behind, end, mantissa)
+        mantissa, at = read_digits(data, behind, end, mantissa)
         exponent = behind - at
         digits -= exponent
     if digits == 0:
         return 0.0, -1
+    if digits > _SURE_DIGITS or (at < end and (data[np.uint64(at)] | 32) == 101):
+        value, at = _any_number(data, first, at, end, mantissa, exponent, digits)
+    else:
+        # Both are exact, so that their quotient is rounded once.
+        value = float(mantissa) / _EXACT_POWERS[np.uint64(-exponent)]
+    return (-value if negative else value), at
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def _any_number(
+    data: NDArray[np.uint8], first: int, at: int, end: int, mantissa: int, exponent: int, digits: int
+) -> tuple[float, int]:
+    """The number of many digits, or with a power of ten, whose `digits` are `data[first:at]`; results as above."""
+    cut = False
     if digits > _MOST_DIGITS:
         mantissa, exponent, cut = _many_digits(data, first, at)
     if at < end and (data[at] | 32) == 101:
@@ -58,28 +77,12 @@ def read_number(data: NDArray[np.uint8], at: int, end: int) -> tuple[float, int]
         if after > 0:
             exponent, at = exponent + power, after
     value = _scaled(mantissa, exponent)
-    if cut and value != _scaled(mantissa + 1, exponent):
+    if math.isnan(value) or (cut and value != _scaled(mantissa + 1, exponent)):
         return 0.0, -1
-    if math.isnan(value):
-        return 0.0, -1
-    return (-value if negative else value), at
+    return value, at
 
 
-@njit(cache=True, nogil=True)
-def _digits(data: NDArray[np.uint8], at: int, end: int, mantissa: int) -> tuple[int, int]:
-    """The digits from `at` on appended to `mantissa` (which wraps around beyond 18), and where they end."""
-    # An unsigned index is not tested for counting from the end.
-    index, stop, one = np.uint64(at), np.uint64(end), np.uint64(1)
-    while index < stop:
-        digit = np.int64(data[index]) - 48
-        if digit < 0 or digit > 9:
-            break
-        mantissa = mantissa * 10 + digit
-        index += one
-    return mantissa, np.int64(index)
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _many_digits(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, bool]:
     """The first 18 digits that count of `data[at:end]`, their power of ten, and whether others than 0 follow."""
     mantissa, exponent, cut, behind = 0, 0, False, False
@@ -95,7 +98,7 @@ def _many_digits(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, 
     return mantissa, exponent, cut
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _power(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """The digits of an exponent with their sign, and where they end; -1 when there are none."""
     negative = False
@@ -111,7 +114,7 @@ def _power(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return (-power if negative else power), at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _scaled(mantissa: int, exponent: int) -> float:
     """The float64 nearest to mantissa 10^exponent; NaN when that is not certain."""
     if mantissa == 0:
@@ -137,7 +140,7 @@ def _scaled(mantissa: int, exponent: int) -> float:
     return least if least == greatest else math.nan
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _product(a: float, b: float) -> tuple[float, float]:
     """The product and the error of its rounding (T. J. Dekker, Numerische Mathematik 18, 1971)."""
     product = a * b

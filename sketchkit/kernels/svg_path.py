@@ -29,7 +29,7 @@ for _letter, _count in {"m": 2, "l": 2, "h": 1, "v": 1, "z": 0, "c": 6, "s": 4, 
     _NUMBERS_OF[ord(_letter)] = _count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def read_path(
     data: NDArray[np.uint8],
     at: int,
@@ -38,6 +38,7 @@ def read_path(
     closed: bool,
     matrix: NDArray[np.float64],
     tolerance: float,
+    values: NDArray[np.float64],
     points: NDArray[np.float32],
     point: int,
     stroke_ends: NDArray[np.int64],
@@ -53,6 +54,7 @@ def read_path(
         closed: or of a polygon.
         matrix: (6,) a, b, c, d, e, f of SVG's matrix().
         tolerance: as `cubic_shares` takes it.
+        values: (6,), scratch.
         points: (capacity, 2), filled from `point` on.
         point: how many points there are.
         stroke_ends: (capacity // 2,) or more, filled from `stroke` on: how many points there are after each stroke.
@@ -61,7 +63,6 @@ def read_path(
     Returns:
         `READ`, `UNKNOWN` or `FULL` (more points than there is room for), and how many points and strokes there are.
     """
-    values = np.empty(6)
     x, y, start_x, start_y = 0.0, 0.0, 0.0, 0.0
     # The control point that S or T reflects, and after which command.
     control_x, control_y, reflected = 0.0, 0.0, 0
@@ -150,7 +151,7 @@ def read_path(
     return READ, point, stroke
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def add_line(
     ends: NDArray[np.float64],
     matrix: NDArray[np.float64],
@@ -169,7 +170,7 @@ def add_line(
     return READ, point + 2, stroke + 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _add_close(
     matrix: NDArray[np.float64],
     drawing: bool,
@@ -192,7 +193,7 @@ def _add_close(
     return READ, point
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _add_curve(
     matrix: NDArray[np.float64],
     x: float,
@@ -221,18 +222,18 @@ def _add_curve(
     return READ, point + chords
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _moved(matrix: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
     return matrix[0] * x + matrix[2] * y + matrix[4], matrix[1] * x + matrix[3] * y + matrix[5]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _fits(x: float, y: float) -> bool:
     """Whether a point is a finite float32; NaN is not."""
     return abs(x) <= _MOST_COORDINATE and abs(y) <= _MOST_COORDINATE
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _put(matrix: NDArray[np.float64], x: float, y: float, points: NDArray[np.float32], point: int) -> bool:
     x, y = _moved(matrix, x, y)
     points[point, 0] = x

@@ -22,10 +22,15 @@ _MATRIX, _TRANSLATE, _SCALE, _ROTATE, _SKEW_X, _SKEW_Y = (
 )
 
 
-@njit(cache=True, nogil=True)
-def read_transform(data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[np.float64]) -> bool:
-    """Compose `matrix` (6,) a, b, c, d, e, f with the transforms of `data[at:end]`; False when they are not known."""
-    own, inner, values = np.empty(6), np.empty(6), np.empty(6)
+@njit(cache=True, nogil=True, _nrt=False)
+def read_transform(
+    data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[np.float64], scratch: NDArray[np.float64]
+) -> bool:
+    """Compose `matrix` (6,) a, b, c, d, e, f with the transforms of `data[at:end]`; False when they are not known.
+
+    What is in `scratch` (3, 6) is lost.
+    """
+    own, inner, values = scratch[0], scratch[1], scratch[2]
     _set_identity(own)
     while True:
         at = skip_separators(data, at, end)
@@ -55,7 +60,7 @@ def read_transform(data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[n
         _compose(own, inner)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _one_transform(name: int, values: NDArray[np.float64], count: int, matrix: NDArray[np.float64]) -> bool:
     """Set `matrix` to a transform of WORDS; False when there is none of this name and number of values."""
     _set_identity(matrix)
@@ -85,7 +90,7 @@ def _one_transform(name: int, values: NDArray[np.float64], count: int, matrix: N
     return count == 1 and name == _SKEW_Y
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> None:
     """Make `outer` the map that applies `inner` first."""
     a, b, c, d = outer[0], outer[1], outer[2], outer[3]
@@ -96,7 +101,7 @@ def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> None:
     outer[4], outer[5] = a * x + c * y + outer[4], b * x + d * y + outer[5]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _set_identity(matrix: NDArray[np.float64]) -> None:
     # By loops: an assignment to a slice takes a second to compile.
     for index in range(6):

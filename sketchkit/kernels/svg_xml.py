@@ -73,7 +73,7 @@ _IDENTIFIERS = _NAMES.copy()
 _IDENTIFIERS[[ord(character) for character in " /"]] = True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def skip_space(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Where the white space from `at` on ends; -1 stays -1."""
     if at < 0:
@@ -83,7 +83,7 @@ def skip_space(data: NDArray[np.uint8], at: int, end: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def is_word(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8]) -> bool:
     """Whether `data[start:stop]` is this word."""
     if stop - start != len(word):
@@ -94,7 +94,7 @@ def is_word(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uin
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def word_of(data: NDArray[np.uint8], start: int, stop: int) -> int:
     """Which of `WORDS` `data[start:stop]` is; -1 for none. Compiles much faster than a comparison with each."""
     length = stop - start
@@ -110,7 +110,7 @@ def word_of(data: NDArray[np.uint8], start: int, stop: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def holds(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8]) -> bool:
     """Whether the word is anywhere in `data[start:stop]`."""
     for at in range(start, stop - len(word) + 1):  # noqa: SIM110 -- as above
@@ -119,7 +119,7 @@ def holds(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def name_end(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Where the name that begins at `at` ends."""
     if at < 0 or at >= end or not _LETTERS[data[at]]:
@@ -129,7 +129,7 @@ def name_end(data: NDArray[np.uint8], at: int, end: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def close_tag(data: NDArray[np.uint8], at: int, end: int, name: int, stop: int) -> int:
     """Behind the end tag at `at`, which must be of the name that `data[name:stop]` holds."""
     after = at + 2 + stop - name
@@ -141,7 +141,7 @@ def close_tag(data: NDArray[np.uint8], at: int, end: int, name: int, stop: int) 
     return at + 1 if at < end and data[at] == 62 else -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def read_attributes(data: NDArray[np.uint8], at: int, end: int, attributes: NDArray[np.int64]) -> tuple[int, int, bool]:
     """The attributes of a start tag from the end of its name on, into a table (`MOST_ATTRIBUTES`, 7).
 
@@ -173,7 +173,7 @@ def read_attributes(data: NDArray[np.uint8], at: int, end: int, attributes: NDAr
     return count, -1, False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _is_named(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, start: int, stop: int) -> bool:
     for index in range(count):
         name, name_stop = attributes[index, NAME], attributes[index, NAME_END]
@@ -182,7 +182,7 @@ def _is_named(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _read_value(data: NDArray[np.uint8], at: int, end: int, attribute: NDArray[np.int64]) -> int:
     """Behind the closing quote of the value that begins at `at` with a quote."""
     attribute[ENTITY] = attribute[NOT_ASCII] = 0
@@ -212,7 +212,7 @@ def _read_value(data: NDArray[np.uint8], at: int, end: int, attribute: NDArray[n
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _skip_entity(data: NDArray[np.uint8], at: int, end: int) -> int:
     for word in _ENTITIES:
         if at + len(word) <= end and is_word(data, at, at + len(word), word):
@@ -220,7 +220,7 @@ def _skip_entity(data: NDArray[np.uint8], at: int, end: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def skip_text(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArray[np.bool_]) -> int:
     """At the `<` that ends the text; `needs_decoding` (1,) is set where the text is not ASCII."""
     while at < end:
@@ -242,7 +242,7 @@ def skip_text(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArra
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def skip_comment(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArray[np.bool_]) -> int:
     """Behind the comment that begins at `at`."""
     if at + 4 > end or not is_word(data, at, at + 4, _COMMENT):
@@ -260,7 +260,7 @@ def skip_comment(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDA
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def skip_prolog(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Behind a declaration of XML 1.0 in UTF-8 and a document type, where there are any, in their usual words."""
     after = _skip_word(data, at, end, _VERSION)
@@ -283,14 +283,14 @@ def skip_prolog(data: NDArray[np.uint8], at: int, end: int) -> int:
     return after + 2 if 0 <= after < end - 1 and data[after] == 34 and data[after + 1] == 62 else -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _skip_word(data: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]) -> int:
     """Behind the word; -1 when it is not there."""
     after = at + len(word)
     return after if after <= end and is_word(data, at, after, word) else -1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _skip_identifier(data: NDArray[np.uint8], at: int, end: int) -> int:
     while at < end and _IDENTIFIERS[data[at]]:
         at += 1
