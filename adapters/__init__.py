@@ -34,6 +34,7 @@ _EXPORTS = {
     "distilled_loss": "balancing",
     "fold_batch_norm": "batch_norm",
     "freeze": "fine_tuning",
+    "fused_batch_norm": "fusing",
     "gradient_norms": "balancing",
     "hard_triplet_loss": "retrieval_losses",
     "info_nce": "retrieval_losses",
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from sketchkit.adapters.export import verify as verify
     from sketchkit.adapters.fine_tuning import freeze as freeze
     from sketchkit.adapters.fine_tuning import parameter_groups as parameter_groups
+    from sketchkit.adapters.fusing import fused_batch_norm as fused_batch_norm
     from sketchkit.adapters.networks import NETWORKS as NETWORKS
     from sketchkit.adapters.networks import mobilenet_v2 as mobilenet_v2
     from sketchkit.adapters.networks import vgg16 as vgg16

@@ -317,8 +317,8 @@ def _fold(adapted: AdaptedModel) -> None:
     new: dict[int, nn.Module] = {}
     # The norm behind two stems serves both.
     stems = {id(module.photos) for module in adapted.backbone.modules() if isinstance(module, TwoStems)}
-    for convolution, norm in _pairs(execution):
-        rest = _after_normalizing(norm)
+    for convolution, norm in convolutions_before_norms(execution):
+        rest = after_normalizing(norm)
         if rest is not None and id(convolution) not in stems:
             mode = convolution.training
             new[id(convolution)] = fuse_conv_bn_eval(convolution.eval(), norm.eval())
@@ -327,7 +327,7 @@ def _fold(adapted: AdaptedModel) -> None:
     _replace(adapted.backbone, new)
 
 
-def _pairs(execution: Execution) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def convolutions_before_norms(execution: Execution) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions and batch norms, each called once, with nothing in between and nobody else reading."""
     times: dict[int, int] = {}
     for call in execution.calls:
@@ -348,7 +348,7 @@ def _pairs(execution: Execution) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     return pairs
 
 
-def _after_normalizing(norm: nn.BatchNorm2d) -> nn.Module | None:
+def after_normalizing(norm: nn.BatchNorm2d) -> nn.Module | None:
     """What a batch norm does beside normalizing: nothing, or in a subclass its children one after another."""
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
