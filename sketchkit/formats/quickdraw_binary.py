@@ -35,7 +35,7 @@ _HEADER = np.dtype([*((name, _FIELDS[name]) for name in _FIELDS.names or ()), ("
 _BLOCK = 1 << 22
 # A drawing has some hundred bytes; two damaged lengths may claim 8 GB, and a packed file deliver them.
 _LARGEST_RECORD = 1 << 26
-_WRITTEN_AT_ONCE = 1 << 16
+_WRITTEN_AT_ONCE = _READ_AT_ONCE = 1 << 16
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -62,27 +62,37 @@ def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSe
 
     with source.open() as stream:
         data, byte, record, ended = np.zeros(0, np.uint8), 0, 0, False
-        start = 0
-        while not (ended and start == len(data)):
-            records, strokes, points, used = count_records(data[start:], chunk)
-            if records < chunk and not ended:
-                if records == 0 and len(data) - start > _LARGEST_RECORD:
-                    raise DataError(f"record {record} (byte {byte}) claims more than {_LARGEST_RECORD} bytes")
-                # Twice as much each time: what is there is walked through again.
-                more = stream.read(max(_BLOCK, len(data) - start))
-                data, start, ended = np.concatenate([data[start:], np.frombuffer(more, np.uint8)]), 0, not more
-                continue
+        while True:
+            records, strokes, points, used = 0, 0, 0, 0
+            while True:
+                # What is known to be whole is not walked through again.
+                more_records, more_strokes, more_points, more_used = count_records(data[used:], chunk - records)
+                records, strokes, points = records + more_records, strokes + more_strokes, points + more_points
+                used += more_used
+                if records == chunk or ended or len(data) - used > _LARGEST_RECORD:
+                    break
+                # Twice as much each time: what is there is copied.
+                more = np.frombuffer(stream.read(max(_BLOCK, len(data))), np.uint8)
+                data, ended = np.concatenate([data, more]) if len(data) else more, len(more) == 0
             if records == 0:
-                rest = len(data) - start
+                if ended and len(data) == 0:
+                    return
+                if not ended:
+                    raise DataError(f"record {record} (byte {byte}) claims more than {_LARGEST_RECORD} bytes")
                 problems.add(
-                    DataError(f"is cut short: the file ends {rest} bytes after its start"),
+                    DataError(f"is cut short: the file ends {len(data)} bytes after its start"),
                     f"record {record} (byte {byte})",
                 )
                 return
-            drawings = _parsed(data[start : start + used], (records, strokes, points), (record, byte), problems)
+            drawings = _parsed(data[:used], (records, strokes, points), (record, byte), problems)
             if len(drawings):
                 yield drawings
-            start, byte, record = start + used, byte + used, record + records
+            data, byte, record = data[used:], byte + used, record + records
+
+
+def read(source: Source, problems: Problems) -> SketchSet:
+    """Read the whole file, in large blocks."""
+    return SketchSet.concat(scan(source, chunk=_READ_AT_ONCE, problems=problems))
 
 
 def write(sketches: SketchSet, stream: BinaryIO) -> None:
@@ -124,6 +134,7 @@ FORMAT = Format(
     scan,
     write,
     write_chunks=write_chunks,
+    read=read,
     columns=frozenset(_FIELDS.names or ()),
 )
 
@@ -136,20 +147,22 @@ def _parsed(
     records, strokes, count = counts
     starts, points = np.empty(records, np.int64), np.empty((count, 2), np.float32)
     sketch_offsets, stroke_offsets = np.empty(records + 1, np.int64), np.empty(strokes + 1, np.int64)
-    rows = np.empty((records, _FIELDS.itemsize), np.uint8)
-    fill_records(data, starts, rows, sketch_offsets, stroke_offsets, points)
-    fields = rows.view(_FIELDS)[:, 0]
-    first, second, flags = rows[:, 8].astype(np.int64), rows[:, 9].astype(np.int64), fields["recognized"]
-    good = (first < 128) & (second < 128) & ((flags == 0) | (flags == 1))
+    keys, countries = np.empty(records, np.uint64), np.empty(records, np.uint16)
+    flags, timestamps = np.empty(records, np.int8), np.empty(records, np.uint32)
+    fill_records(
+        data, starts, keys, countries, flags, timestamps, sketch_offsets, stroke_offsets, points.reshape(2 * count)
+    )
+    good = ((countries & 0x8080) == 0) & ((flags == 0) | (flags == 1))
     for index in np.flatnonzero(~good).tolist():
-        fact = f"has the country {bytes(rows[index, 8:10])!r} and the flag 'recognized' {flags[index]}"
+        country = int(countries[index]).to_bytes(2, "little")
+        fact = f"has the country {country!r} and the flag 'recognized' {flags[index]}"
         where = f"record {place[0] + index} (byte {place[1] + int(starts[index])})"
         problems.add(DataError(f"{fact}; they must be ASCII, and 0 or 1"), where)
     columns = {
-        "key": fields["key"].astype(np.uint64),
-        "countrycode": _countries()[np.where(good, 128 * first + second, 0)],
+        "key": keys,
+        "countrycode": _countries()[np.where(good, countries, 0)],
         "recognized": flags == 1,
-        "timestamp": fields["timestamp"].astype(np.uint32),
+        "timestamp": timestamps,
     }
     drawings = SketchSet(points, stroke_offsets, sketch_offsets, columns)
     return drawings if good.all() else drawings[good]
@@ -157,10 +170,10 @@ def _parsed(
 
 @cache
 def _countries() -> NDArray[Any]:
-    """What two ASCII characters a, b are, at 128 a + b; zeros at the end are none."""
-    pairs = np.empty(128 * 128, object)
-    pairs[:] = [(chr(a) + chr(b)).rstrip("\0") for a in range(128) for b in range(128)]
-    return pairs
+    """What two ASCII characters a, b are, at a + 256 b; zeros at the end are none, and other places None."""
+    pairs = np.full((128, 256), None, object)
+    pairs[:, :128] = [[(chr(a) + chr(b)).rstrip("\0") for a in range(128)] for b in range(128)]
+    return pairs.ravel()
 
 
 def _check_points(sketches: SketchSet, before: int) -> None:

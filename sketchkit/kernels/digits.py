@@ -1,13 +1,14 @@
 """Decimal digits in a text, eight bytes at a time: how many follow each other is no branch, which nobody could predict.
 
-Serial, hence `cache=True`. No sum or product here exceeds 64 bits, so that plain Python computes the same.
+Serial, hence cached. No sum or product here exceeds 64 bits, so that plain Python computes the same.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from sketchkit.kernels.uncounted import uncounted
 
 __all__ = ["read_digits", "word_at"]
 
@@ -22,7 +23,7 @@ _FOURS, _TWOS, _ODD = (np.uint64(mask) for mask in (0xFFFFFFFF00000000, 0xFFFF00
 _TENS = np.array([10**power for power in range(9)])
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def read_digits(data: NDArray[np.uint8], at: int, end: int, mantissa: int) -> tuple[int, int]:
     """The digits from `at` on appended to `mantissa` (which wraps around beyond 18), and where they end."""
     # An unsigned index is not tested for counting from the end.
@@ -47,10 +48,10 @@ def read_digits(data: NDArray[np.uint8], at: int, end: int, mantissa: int) -> tu
     return mantissa, np.int64(index)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def word_at(data: NDArray[np.uint8], index: np.uint64) -> np.uint64:
     """The eight bytes from `index` on as one number, the first the lowest; the compiler makes one load of it."""
-    word = np.uint64(data[index])
+    word: np.uint64 = np.uint64(data[index])
     word |= np.uint64(data[index + np.uint64(1)]) << np.uint64(8)
     word |= np.uint64(data[index + np.uint64(2)]) << np.uint64(16)
     word |= np.uint64(data[index + np.uint64(3)]) << np.uint64(24)
@@ -61,9 +62,10 @@ def word_at(data: NDArray[np.uint8], index: np.uint64) -> np.uint64:
     return word
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _number_of(digits: np.uint64) -> int:
     """What eight digits from 0 to 9 mean, of which the first is in the lowest byte."""
     pairs = (digits * _TEN + (digits >> _EIGHT)) & _PAIRS
     quads = (pairs * _HUNDRED + (pairs >> _SIXTEEN)) & _QUADS
-    return np.int64((quads * _TEN_THOUSAND + (quads >> _THIRTY_TWO)) & _OCTET)
+    number: int = np.int64((quads * _TEN_THOUSAND + (quads >> _THIRTY_TWO)) & _OCTET)
+    return number

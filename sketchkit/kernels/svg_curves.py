@@ -1,6 +1,6 @@
 """Cubic Beziers as polylines: how many equal shares of the parameter are enough, and the points between them.
 
-Serial, hence `cache=True`. Every reader of SVG flattens by these, so that all give the same points, bit for bit.
+Serial, hence cached. Every reader of SVG flattens by these, so that all give the same points, bit for bit.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from sketchkit.kernels.uncounted import uncounted
 
 __all__ = ["count_shares", "cubic_shares", "fill_cubic", "fill_cubics"]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def cubic_shares(
     x0: float, y0: float, x1: float, y1: float, x2: float, y2: float, x3: float, y3: float, tolerance: float
 ) -> float:
@@ -34,7 +35,7 @@ def cubic_shares(
     return 1.0 if shares < 1 else float(shares)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def fill_cubic(
     x0: float,
     y0: float,
@@ -61,7 +62,7 @@ def fill_cubic(
     points[start + shares - 1, 1] = y3
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def count_shares(control: NDArray[np.float64], tolerance: float, shares: NDArray[np.float64]) -> None:
     """`cubic_shares` of each curve of (curves, 8) control points x0, y0 .. x3, y3."""
     for curve in range(len(control)):
@@ -69,7 +70,7 @@ def count_shares(control: NDArray[np.float64], tolerance: float, shares: NDArray
         shares[curve] = cubic_shares(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], tolerance)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def fill_cubics(control: NDArray[np.float64], starts: NDArray[np.int64], points: NDArray[np.float32]) -> None:
     """`fill_cubic` of each curve: into `points[starts[curve] : starts[curve + 1]]`."""
     for curve in range(len(control)):

@@ -36,6 +36,7 @@ from sketchkit.kernels.svg_xml import (
     skip_text,
     word_of,
 )
+from sketchkit.kernels.uncounted import uncounted
 
 __all__ = ["KEY", "LABEL", "VIEW_BOX", "read_documents"]
 
@@ -126,7 +127,7 @@ def read_documents(
     return len(offsets) - 1, point, stroke
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _read_document(
     data: NDArray[np.uint8],
     at: int,
@@ -241,7 +242,7 @@ def _read_document(
     return UNKNOWN, point, stroke
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _read_root(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, named: NDArray[np.int64]) -> bool:
     for index in range(count):
         word, column = attributes[index, WORD], -1
@@ -260,7 +261,7 @@ def _read_root(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: in
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _are_plain(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, is_root: bool) -> bool:
     """Whether no attribute has a prefix that is not known, or hides what is drawn."""
     for index in range(count):
@@ -288,7 +289,7 @@ def _are_plain(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: in
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _enter(
     data: NDArray[np.uint8],
     attributes: NDArray[np.int64],
@@ -309,7 +310,7 @@ def _enter(
     )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _find(attributes: NDArray[np.int64], count: int, word: int) -> int:
     for index in range(count):
         if attributes[index, WORD] == word:
@@ -317,7 +318,7 @@ def _find(attributes: NDArray[np.int64], count: int, word: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _ends_of_line(
     data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, ends: NDArray[np.float64]
 ) -> bool:
@@ -334,7 +335,7 @@ def _ends_of_line(
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _skip_end(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArray[np.bool_]) -> int:
     """Behind the spaces and comments that may follow the root; -1 when a comment is damaged."""
     while at >= 0:

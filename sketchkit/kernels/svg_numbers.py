@@ -1,6 +1,6 @@
 """Decimal numbers in a text as the nearest float64, or the word that this was not certain.
 
-Serial, hence `cache=True`. Up to 2^53 and 10^22 a product or a quotient of two exact float64 is rounded once (W. D.
+Serial, hence cached. Up to 2^53 and 10^22 a product or a quotient of two exact float64 is rounded once (W. D.
 Clinger, How to read floating point numbers accurately, PLDI 1990); beyond, twice the precision decides all but ties.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sketchkit.kernels.digits import read_digits
+from sketchkit.kernels.uncounted import uncounted
 
 __all__ = ["read_number", "skip_separators"]
 
@@ -27,7 +27,7 @@ _EXACT_POWERS = np.ascontiguousarray(_POWERS[: _SURE_DIGITS + 1, 0])
 _SPLITTER = 134217729.0
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def skip_separators(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Where the spaces and commas from `at` on end."""
     while at < end:
@@ -38,7 +38,7 @@ def skip_separators(data: NDArray[np.uint8], at: int, end: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def read_number(data: NDArray[np.uint8], at: int, end: int) -> tuple[float, int]:
     """The number that begins at `at`, and where it ends; -1 when there is none, or its last bit is uncertain."""
     negative = False
@@ -63,7 +63,7 @@ def read_number(data: NDArray[np.uint8], at: int, end: int) -> tuple[float, int]
     return (-value if negative else value), at
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _any_number(
     data: NDArray[np.uint8], first: int, at: int, end: int, mantissa: int, exponent: int, digits: int
 ) -> tuple[float, int]:
@@ -82,7 +82,7 @@ def _any_number(
     return value, at
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _many_digits(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, bool]:
     """The first 18 digits that count of `data[at:end]`, their power of ten, and whether others than 0 follow."""
     mantissa, exponent, cut, behind = 0, 0, False, False
@@ -98,7 +98,7 @@ def _many_digits(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int, 
     return mantissa, exponent, cut
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _power(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """The digits of an exponent with their sign, and where they end; -1 when there are none."""
     negative = False
@@ -114,7 +114,7 @@ def _power(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return (-power if negative else power), at
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _scaled(mantissa: int, exponent: int) -> float:
     """The float64 nearest to mantissa 10^exponent; NaN when that is not certain."""
     if mantissa == 0:
@@ -140,7 +140,7 @@ def _scaled(mantissa: int, exponent: int) -> float:
     return least if least == greatest else math.nan
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _product(a: float, b: float) -> tuple[float, float]:
     """The product and the error of its rounding (T. J. Dekker, Numerische Mathematik 18, 1971)."""
     product = a * b

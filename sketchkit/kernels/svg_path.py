@@ -1,6 +1,6 @@
 """SVG path data and lists of points as strokes of points, in one pass over the text.
 
-Serial, hence `cache=True`. What is not known here (arcs, anything that is no path data) ends the reading without an
+Serial, hence cached. What is not known here (arcs, anything that is no path data) ends the reading without an
 answer: then `sketchkit.formats.svg_paths` reads it, or says what is wrong. Where both read, they agree bit for bit.
 Source: https://www.w3.org/TR/SVG11/paths.html.
 """
@@ -8,11 +8,11 @@ Source: https://www.w3.org/TR/SVG11/paths.html.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sketchkit.kernels.svg_curves import cubic_shares, fill_cubic
 from sketchkit.kernels.svg_numbers import read_number, skip_separators
+from sketchkit.kernels.uncounted import uncounted
 
 __all__ = ["FULL", "READ", "UNKNOWN", "add_line", "read_path"]
 
@@ -29,7 +29,7 @@ for _letter, _count in {"m": 2, "l": 2, "h": 1, "v": 1, "z": 0, "c": 6, "s": 4, 
     _NUMBERS_OF[ord(_letter)] = _count
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def read_path(
     data: NDArray[np.uint8],
     at: int,
@@ -151,7 +151,7 @@ def read_path(
     return READ, point, stroke
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def add_line(
     ends: NDArray[np.float64],
     matrix: NDArray[np.float64],
@@ -170,7 +170,7 @@ def add_line(
     return READ, point + 2, stroke + 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _add_close(
     matrix: NDArray[np.float64],
     drawing: bool,
@@ -193,7 +193,7 @@ def _add_close(
     return READ, point
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _add_curve(
     matrix: NDArray[np.float64],
     x: float,
@@ -222,18 +222,18 @@ def _add_curve(
     return READ, point + chords
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _moved(matrix: NDArray[np.float64], x: float, y: float) -> tuple[float, float]:
     return matrix[0] * x + matrix[2] * y + matrix[4], matrix[1] * x + matrix[3] * y + matrix[5]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _fits(x: float, y: float) -> bool:
     """Whether a point is a finite float32; NaN is not."""
     return abs(x) <= _MOST_COORDINATE and abs(y) <= _MOST_COORDINATE
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _put(matrix: NDArray[np.float64], x: float, y: float, points: NDArray[np.float32], point: int) -> bool:
     x, y = _moved(matrix, x, y)
     points[point, 0] = x

@@ -1,6 +1,6 @@
 """SVG's transform attribute as a matrix.
 
-Serial, hence `cache=True`. Agrees bit for bit with `sketchkit.formats.svg_tree`, whose order of operations this is.
+Serial, hence cached. Agrees bit for bit with `sketchkit.formats.svg_tree`, whose order of operations this is.
 Source: https://www.w3.org/TR/SVG11/coords.html#TransformAttribute.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sketchkit.kernels.svg_numbers import read_number, skip_separators
 from sketchkit.kernels.svg_xml import WORDS, skip_space, word_of
+from sketchkit.kernels.uncounted import uncounted
 
 __all__ = ["read_transform"]
 
@@ -22,7 +22,7 @@ _MATRIX, _TRANSLATE, _SCALE, _ROTATE, _SKEW_X, _SKEW_Y = (
 )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def read_transform(
     data: NDArray[np.uint8], at: int, end: int, matrix: NDArray[np.float64], scratch: NDArray[np.float64]
 ) -> bool:
@@ -60,7 +60,7 @@ def read_transform(
         _compose(own, inner)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _one_transform(name: int, values: NDArray[np.float64], count: int, matrix: NDArray[np.float64]) -> bool:
     """Set `matrix` to a transform of WORDS; False when there is none of this name and number of values."""
     _set_identity(matrix)
@@ -90,7 +90,7 @@ def _one_transform(name: int, values: NDArray[np.float64], count: int, matrix: N
     return count == 1 and name == _SKEW_Y
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> None:
     """Make `outer` the map that applies `inner` first."""
     a, b, c, d = outer[0], outer[1], outer[2], outer[3]
@@ -101,7 +101,7 @@ def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> None:
     outer[4], outer[5] = a * x + c * y + outer[4], b * x + d * y + outer[5]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _set_identity(matrix: NDArray[np.float64]) -> None:
     # By loops: an assignment to a slice takes a second to compile.
     for index in range(6):

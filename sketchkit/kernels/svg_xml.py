@@ -1,14 +1,15 @@
 """The smallest parts of XML documents: names, attributes, comments, text. Each function gives -1 for what it refuses.
 
-Serial, hence `cache=True`. What is refused may be well-formed XML; what is taken surely is.
+Serial, hence cached. What is refused may be well-formed XML; what is taken surely is.
 Source: https://www.w3.org/TR/xml/, sections 2.2 to 3.1.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from sketchkit.kernels.uncounted import uncounted
 
 __all__ = [
     "ENTITY",
@@ -73,7 +74,7 @@ _IDENTIFIERS = _NAMES.copy()
 _IDENTIFIERS[[ord(character) for character in " /"]] = True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def skip_space(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Where the white space from `at` on ends; -1 stays -1."""
     if at < 0:
@@ -83,7 +84,7 @@ def skip_space(data: NDArray[np.uint8], at: int, end: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def is_word(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8]) -> bool:
     """Whether `data[start:stop]` is this word."""
     if stop - start != len(word):
@@ -94,7 +95,7 @@ def is_word(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uin
     return True
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def word_of(data: NDArray[np.uint8], start: int, stop: int) -> int:
     """Which of `WORDS` `data[start:stop]` is; -1 for none. Compiles much faster than a comparison with each."""
     length = stop - start
@@ -110,7 +111,7 @@ def word_of(data: NDArray[np.uint8], start: int, stop: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def holds(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8]) -> bool:
     """Whether the word is anywhere in `data[start:stop]`."""
     for at in range(start, stop - len(word) + 1):  # noqa: SIM110 -- as above
@@ -119,7 +120,7 @@ def holds(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def name_end(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Where the name that begins at `at` ends."""
     if at < 0 or at >= end or not _LETTERS[data[at]]:
@@ -129,7 +130,7 @@ def name_end(data: NDArray[np.uint8], at: int, end: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def close_tag(data: NDArray[np.uint8], at: int, end: int, name: int, stop: int) -> int:
     """Behind the end tag at `at`, which must be of the name that `data[name:stop]` holds."""
     after = at + 2 + stop - name
@@ -141,7 +142,7 @@ def close_tag(data: NDArray[np.uint8], at: int, end: int, name: int, stop: int) 
     return at + 1 if at < end and data[at] == 62 else -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def read_attributes(data: NDArray[np.uint8], at: int, end: int, attributes: NDArray[np.int64]) -> tuple[int, int, bool]:
     """The attributes of a start tag from the end of its name on, into a table (`MOST_ATTRIBUTES`, 7).
 
@@ -173,7 +174,7 @@ def read_attributes(data: NDArray[np.uint8], at: int, end: int, attributes: NDAr
     return count, -1, False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _is_named(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int, start: int, stop: int) -> bool:
     for index in range(count):
         name, name_stop = attributes[index, NAME], attributes[index, NAME_END]
@@ -182,7 +183,7 @@ def _is_named(data: NDArray[np.uint8], attributes: NDArray[np.int64], count: int
     return False
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _read_value(data: NDArray[np.uint8], at: int, end: int, attribute: NDArray[np.int64]) -> int:
     """Behind the closing quote of the value that begins at `at` with a quote."""
     attribute[ENTITY] = attribute[NOT_ASCII] = 0
@@ -212,7 +213,7 @@ def _read_value(data: NDArray[np.uint8], at: int, end: int, attribute: NDArray[n
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _skip_entity(data: NDArray[np.uint8], at: int, end: int) -> int:
     for word in _ENTITIES:
         if at + len(word) <= end and is_word(data, at, at + len(word), word):
@@ -220,7 +221,7 @@ def _skip_entity(data: NDArray[np.uint8], at: int, end: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def skip_text(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArray[np.bool_]) -> int:
     """At the `<` that ends the text; `needs_decoding` (1,) is set where the text is not ASCII."""
     while at < end:
@@ -242,7 +243,7 @@ def skip_text(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArra
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def skip_comment(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDArray[np.bool_]) -> int:
     """Behind the comment that begins at `at`."""
     if at + 4 > end or not is_word(data, at, at + 4, _COMMENT):
@@ -260,7 +261,7 @@ def skip_comment(data: NDArray[np.uint8], at: int, end: int, needs_decoding: NDA
     return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def skip_prolog(data: NDArray[np.uint8], at: int, end: int) -> int:
     """Behind a declaration of XML 1.0 in UTF-8 and a document type, where there are any, in their usual words."""
     after = _skip_word(data, at, end, _VERSION)
@@ -283,14 +284,14 @@ def skip_prolog(data: NDArray[np.uint8], at: int, end: int) -> int:
     return after + 2 if 0 <= after < end - 1 and data[after] == 34 and data[after + 1] == 62 else -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _skip_word(data: NDArray[np.uint8], at: int, end: int, word: NDArray[np.uint8]) -> int:
     """Behind the word; -1 when it is not there."""
     after = at + len(word)
     return after if after <= end and is_word(data, at, after, word) else -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@uncounted
 def _skip_identifier(data: NDArray[np.uint8], at: int, end: int) -> int:
     while at < end and _IDENTIFIERS[data[at]]:
         at += 1

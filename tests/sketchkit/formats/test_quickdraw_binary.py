@@ -65,12 +65,25 @@ def test_a_plain_parser_and_ours_agree(tmp_path):
         assert [stroke.T.tolist() for stroke in sketch.strokes] == [[list(x), list(y)] for x, y in image]
 
 
+def test_strokes_of_all_lengths_up_to_the_last_byte(tmp_path):
+    generator = np.random.default_rng(2)
+    path = tmp_path / "lengths.bin"
+    for last in range(40):
+        strokes = [generator.integers(0, 256, (2, count)).tolist() for count in (*generator.permutation(40), last)]
+        path.write_bytes(record(strokes=strokes) + record(strokes=strokes[::-1]))
+        found = sketchkit.read(path, format="quickdraw-binary")
+        assert [stroke.T.tolist() for sketch in found for stroke in sketch.strokes] == strokes + strokes[::-1]
+
+
 @pytest.mark.parametrize("block", [1, 7, 64, 1000])
 def test_blocks_and_chunks_do_not_matter(tmp_path, block, monkeypatch):
     monkeypatch.setattr("sketchkit.formats.quickdraw_binary._BLOCK", block)
     drawings = random_drawings(60)
     path = tmp_path / "all.bin"
     sketchkit.write(drawings, path)
+    assert_same(sketchkit.read(path), drawings)
+    monkeypatch.setattr("sketchkit.formats.quickdraw_binary._READ_AT_ONCE", 7)
+    assert_same(sketchkit.read(path), drawings)
     for chunk in (1, 8, 59, 1000):
         parts = list(sketchkit.scan(path, chunk=chunk))
         assert all(len(part) == chunk for part in parts[:-1])
@@ -109,6 +122,9 @@ def test_a_claim_is_not_believed_before_its_bytes_are_there(tmp_path, monkeypatc
     monkeypatch.setattr("sketchkit.formats.quickdraw_binary._LARGEST_RECORD", 1 << 21)
     path.write_bytes(gzip.compress(claim + b"\xff" * (1 << 24), 1))
     with pytest.raises(DataError, match=r"record 0 \(byte 0\) claims more than 2097152 bytes"):
+        sketchkit.read(path, format="quickdraw-binary")
+    path.write_bytes(gzip.compress(record() * 3 + claim + b"\xff" * (1 << 24), 1))
+    with pytest.raises(DataError, match=rf"record 3 \(byte {3 * len(record())}\) claims more than 2097152 bytes"):
         sketchkit.read(path, format="quickdraw-binary")
 
 

@@ -245,11 +245,18 @@ def test_long_path_data_need_more_room_than_was_made():
 
 def numbers_of(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """What the kernel makes of each text, NaN where it gives up, and what Python makes of it."""
-    found = []
+    found, among_others = [], []
+    # Where eight bytes follow they are read at once, at the end one by one.
+    joined = np.frombuffer(" ".join([*texts, " " * 8]).encode(), np.uint8)
+    start = 0
     for text in texts:
         data = np.frombuffer(text.encode(), np.uint8)
         value, end = read_number(data, 0, len(data))
         found.append(value if end == len(data) else np.nan)
+        value, end = read_number(joined, start, len(joined))
+        among_others.append(value if end == start + len(text) else np.nan)
+        start += len(text) + 1
+    assert np.array(found).tobytes() == np.array(among_others).tobytes()
     return np.array(found), np.array([float(text) for text in texts])
 
 
@@ -262,6 +269,9 @@ def test_numbers_are_the_nearest_float64_or_left_alone():
         for mantissa, power in zip(rng.integers(0, 10**18, 3000), rng.integers(-55, 40, 3000), strict=True)
     ]
     texts += [f"{value:.20f}" for value in rng.normal(0, 100, 1000)]
+    # Every way of so many digits before the point and behind it.
+    sevens = "7654321987654321"
+    texts += [f"{sign}{sevens[:a]}.{sevens[:b]}" for sign in ("", "-") for a in range(17) for b in range(17) if a + b]
     sure, true = numbers_of(texts)
     known = ~np.isnan(sure)
     assert sure[known].tobytes() == true[known].tobytes()
