@@ -80,7 +80,7 @@ class TrainingConfig:
     """Largest gradient norm."""
     frozen_blocks: int = 7
     """How many blocks of the network's `features` keep their ImageNet weights; their outputs are computed once and
-    kept on disk."""
+    kept on disk. With 0 all is trained, and sketches are jittered anew in every epoch (`variants` does not count)."""
     objective: str = "info_nce"
     """`info_nce` (in-batch contrastive) or `triplet` (the paper's, with one random negative)."""
     temperature: float = 0.05
@@ -144,6 +144,8 @@ class StudentConfig:
     """A factor on the distillation loss, to bring the two terms to like size."""
     beta: float = 0.05
     """Huber threshold."""
+    self_distillation: float = 0.0
+    """Weight of what the largest canvas teaches the others: KL of their in-batch similarity softmaxes."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is trained, directly and distilled alike."""
 
@@ -151,6 +153,7 @@ class StudentConfig:
         _one_of("student.fit", self.fit, ("tight", "keep"))
         _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
         _between("student.distillation_share", self.distillation_share, 0, 1)
+        _at_least("student.self_distillation", self.self_distillation, 0)
         if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
             raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
         _at_least("student.canvases", min(self.canvases), 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.adapting import adapt
+from sketchkit.adapters.fusing import fused_batch_norm
 from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.canvas import Canvas
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.config import FgsbirConfig, SelectorConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
 from sketchkit.recipes.datasets import load_pairs
+from sketchkit.recipes.drawn_inputs import DrawnInputs
 from sketchkit.recipes.embedding import (
     channels_last,
     embed_kept,
@@ -171,7 +174,12 @@ def train_direct(this: FgsbirRun) -> Trained:
     """The efficient network trained like the teacher: at the largest canvas, without distillation."""
     # Nothing of the distillation counts here: tuning it must not train this student again.
     student = replace(
-        this.config.student, distillation="none", distillation_share=0.0, distillation_weight=0.0, beta=0.0
+        this.config.student,
+        distillation="none",
+        distillation_share=0.0,
+        distillation_weight=0.0,
+        beta=0.0,
+        self_distillation=0.0,
     )
     stage = this.stage("direct", asdict(student), this.config.data.photo_size)
     trained = stage.finished()
@@ -252,8 +260,10 @@ def _train(
     if targets:
         inputs = replace(inputs, targets=targets)
     objective = DistilledRetrieval if targets else Retrieval
-    with front.removed():
-        model.eval()
+    # Frozen statistics cost nothing beside their convolutions; behind frozen blocks little is left to gain.
+    fused = nullcontext() if training.frozen_blocks else fused_batch_norm(model)
+    model.eval()
+    with front.removed(), fused:
         step = objective(model, this.config.student, training)
         trained_parameters = [parameter for parameter in step.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained_parameters, training.learning_rate, weight_decay=training.weight_decay)
@@ -287,12 +297,17 @@ def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained:
 
 def _inputs(
     this: FgsbirRun, front: FrozenFront, training: TrainingConfig, canvases: tuple[Canvas, ...], name: str
-) -> TrainingInputs:
+) -> TrainingInputs | DrawnInputs:
+    photo_size = this.config.data.photo_size
+    if training.frozen_blocks == 0:
+        return DrawnInputs.load(
+            front.adapted, this.pairs.train, canvases, photo_size=photo_size, mirror=training.mirror
+        )
     return TrainingInputs.compute(
         front,
         this.pairs.train,
         canvases,
-        photo_size=this.config.data.photo_size,
+        photo_size=photo_size,
         variants=training.variants,
         mirror=training.mirror,
         seed=this.config.seed,
@@ -307,9 +322,16 @@ def _teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, tor
     It sees each as it is: V1's jittered and mirrored versions are taught the relations of the plain ones.
     """
     config = this.config.teacher
+    train = this.pairs.train
+    if config.training.frozen_blocks == 0:
+        with reduced_precision(config.precision):
+            sketches = embed_on_canvases(teacher, train.sketches, [this.teacher_canvas], name="V1: teacher's sketches")
+            photos = embed_photos(teacher, train.photo_paths, name="V1: teacher's photos")
+        return {"photos": photos, "sketches": sketches[this.teacher_canvas.size]}
     front = FrozenFront(teacher, config.training.frozen_blocks)
     with reduced_precision(config.precision):
         inputs = _inputs(this, front, config.training, (this.teacher_canvas,), "teacher")
+        assert isinstance(inputs, TrainingInputs)
         with front.removed():
             return {
                 "photos": embed_kept(teacher, inputs.photos[0]),

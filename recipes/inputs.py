@@ -20,15 +20,15 @@ from sketchkit.recipes.run_folder import fingerprint
 from sketchkit.sketch_set import SketchSet
 from sketchkit.transforms import jitter
 
-__all__ = ["TrainingInputs", "jittered"]
+__all__ = ["JITTER", "TrainingInputs", "by_owner", "flipped", "jittered"]
 
-# Versions of a drawing, beside itself: turned, scaled and shifted by about as much as people differ.
-_JITTER = {"rotation": 8.0, "scale": 0.1, "shift": 0.02}
+JITTER = {"rotation": 8.0, "scale": 0.1, "shift": 0.02}
+"""How versions of a drawing differ from it: turned, scaled and shifted by about as much as people differ."""
 
 
 def jittered(sketches: SketchSet, variant: int, seed: int) -> SketchSet:
     """Version `variant` of each drawing; 0 is the drawing itself."""
-    return sketches if variant == 0 else jitter(sketches, seed=seed * 1000 + variant, **_JITTER)
+    return sketches if variant == 0 else jitter(sketches, seed=seed * 1000 + variant, **JITTER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class TrainingInputs:
         """
         generator = np.random.default_rng([seed, epoch, 2])
         order = generator.permutation(len(self.photos[0]))
-        by_photo = _by_owner(self.photo_of_sketch, len(order))
+        by_photo = by_owner(self.photo_of_sketch, len(order))
         for step in range(self.steps_per_epoch(batch_photos)):
             chosen = order[step * batch_photos : (step + 1) * batch_photos]
             mirrored = generator.integers(0, len(self.photos), len(chosen))
@@ -128,7 +128,7 @@ def _kept_photos(
 ) -> NDArray[np.float16]:
     def compute(rows: slice) -> torch.Tensor:
         pixels = load_photos(pairs.photo_paths[rows], size)
-        return front(front.adapted.photo_inputs(_flipped(pixels) if mirrored else pixels))
+        return front(front.adapted.photo_inputs(flipped(pixels) if mirrored else pixels))
 
     key = fingerprint("photos", front.identity, size, mirrored, pairs.photo_hashes)
     return cached(cache, key, len(pairs.photo_paths), compute, name=f"{name}: photos")
@@ -139,18 +139,20 @@ def _kept_sketches(
 ) -> NDArray[np.float16]:
     def compute(rows: slice) -> torch.Tensor:
         ink = rasterize(sketches[rows], canvas)
-        return front(front.adapted.raster_inputs(_flipped(ink) if mirrored else ink))
+        return front(front.adapted.raster_inputs(flipped(ink) if mirrored else ink))
 
     drawings = (sketches.points, sketches.stroke_offsets, sketches.sketch_offsets)
     key = fingerprint("sketches", front.identity, canvas.to_dict(), mirrored, *drawings)
     return cached(cache, key, len(sketches), compute, name=f"{name}: sketches, {canvas.size} px", chunk=64)
 
 
-def _flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures (..., width), left and right exchanged."""
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
-def _by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[np.int64]]:
+def by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[np.int64]]:
+    """The sketches of each photo."""
     order = np.argsort(photo_of_sketch, kind="stable")
     return np.split(order, np.searchsorted(photo_of_sketch[order], np.arange(1, photos)))
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.adapters.batch_norm import passing
 from sketchkit.adapters.distillation import (
     batch_relational_loss,
     relational_loss,
@@ -34,13 +35,36 @@ class Retrieval(nn.Module):
         self.adapted, self.student, self.settings = adapted, student, training
 
     def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Losses of one batch of `TrainingInputs.batches`."""
-        photos = self.adapted.embed(batch["photos"])
-        return {
-            "loss": scale_averaged(
-                lambda size: self.task(self._sketches(batch, size), photos, batch), self._sizes(batch)
-            )
-        }
+        """Losses of one batch of `TrainingInputs` or `DrawnInputs`: the sum, and its parts for the log."""
+        with passing("photos"):
+            photos = self.adapted.embed(batch["photos"])
+        sketches = {size: self._embedded(images, size) for size, images in batch["sketches"].items()}
+        largest = max(sketches)
+        parts: dict[str, list[torch.Tensor]] = {}
+
+        def loss_at(size: int) -> torch.Tensor:
+            terms = self.terms(sketches[size], photos, batch)
+            if self.student.self_distillation and size != largest:
+                terms["self-distillation"] = (
+                    self.student.self_distillation,
+                    self.taught(sketches[size], photos, sketches[largest].detach(), photos.detach()),
+                )
+            for name, (_, value) in terms.items():
+                parts.setdefault(name, []).append(value.detach())
+            return torch.stack([weight * value for weight, value in terms.values()]).sum()
+
+        loss = scale_averaged(loss_at, list(sketches))
+        return {"loss": loss} | {name: torch.stack(values).mean() for name, values in parts.items()}
+
+    def terms(
+        self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]
+    ) -> dict[str, tuple[float, torch.Tensor]]:
+        """What is summed on one canvas: name -> weight and loss."""
+        return {"task": (1.0, self.task(sketches, photos, batch))}
+
+    def taught(self, *embeddings: torch.Tensor) -> torch.Tensor:
+        """KL of in-batch similarity softmaxes: of sketches and photos against those of who teaches."""
+        return similarity_distillation_loss(*embeddings, temperature=self.settings.temperature)
 
     def task(self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
         """The retrieval loss proper, of embeddings (sketches, embedding_dim) and (photos, embedding_dim)."""
@@ -50,41 +74,33 @@ class Retrieval(nn.Module):
         positive, negative = photos[batch["owner"]], photos[batch["negative"]]
         return triplet_loss(sketches, positive, negative, margin=settings.margin)
 
-    def _sketches(self, batch: dict[str, Any], size: int) -> torch.Tensor:
-        return self.adapted.embed(batch["sketches"][size])
-
-    @staticmethod
-    def _sizes(batch: dict[str, Any]) -> list[int]:
-        return list(batch["sketches"])
+    def _embedded(self, images: torch.Tensor, size: int) -> torch.Tensor:
+        with passing("sketches", size):
+            return self.adapted.embed(images)
 
 
 class DistilledRetrieval(Retrieval):
     """V1: `L* = 1/K sum_i lambda L_task(c_i) + (1 - lambda) L_RKD(c_i)` (arXiv 2505.23763)."""
 
-    def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Losses of one batch: the sum, and each part for the log."""
-        photos = self.adapted.embed(batch["photos"])
+    def terms(
+        self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]
+    ) -> dict[str, tuple[float, torch.Tensor]]:
+        """The task and the teacher's relations."""
         share = self.student.distillation_share
-        parts: dict[str, list[torch.Tensor]] = {"task": [], "distillation": []}
-
-        def loss_at(size: int) -> torch.Tensor:
-            sketches = self._sketches(batch, size)
-            task, relations = self.task(sketches, photos, batch), self.relations(sketches, photos, batch)
-            parts["task"].append(task.detach())
-            parts["distillation"].append(relations.detach())
-            return (1 - share) * task + share * self.student.distillation_weight * relations
-
-        loss = scale_averaged(loss_at, self._sizes(batch))
-        return {"loss": loss} | {name: torch.stack(values).mean() for name, values in parts.items()}
+        return {
+            "task": (1 - share, self.task(sketches, photos, batch)),
+            "distillation": (
+                share * self.student.distillation_weight,
+                self.relations(sketches, photos, batch),
+            ),
+        }
 
     def relations(self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
         """The relational distillation loss of one canvas."""
         teacher_sketches, teacher_photos = batch["teacher_sketches"], batch["teacher_photos"]
         owner, negative = batch["owner"], batch["negative"]
         if self.student.distillation == "similarity":
-            return similarity_distillation_loss(
-                sketches, photos, teacher_sketches, teacher_photos, temperature=self.settings.temperature
-            )
+            return self.taught(sketches, photos, teacher_sketches, teacher_photos)
         if self.student.distillation == "batch":
             return batch_relational_loss(sketches, photos, teacher_sketches, teacher_photos, beta=self.student.beta)
         return relational_loss(

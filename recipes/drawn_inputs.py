@@ -1,0 +1,108 @@
+"""What a training reads when nothing is frozen: pictures drawn anew for every epoch, so that no two are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.canvas import Canvas
+from sketchkit.rasterizing import rasterize
+from sketchkit.recipes.inputs import JITTER, by_owner, flipped
+from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.photos import load_photos
+from sketchkit.sketch_set import SketchSet
+from sketchkit.transforms import jitter
+
+__all__ = ["DrawnInputs"]
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnInputs:
+    """Photos in memory, and sketches as strokes.
+
+    Args:
+        adapted: turns pixels into what its network takes.
+        photos: (photos, 3, height, width) uint8.
+        sketches: the drawings.
+        photo_of_sketch: (sketches,) int64.
+        canvases: what each sketch is drawn on.
+        mirror: half of the pairs are mirrored.
+        targets: the teacher's embeddings of photos and sketches, when there is a teacher.
+    """
+
+    adapted: AdaptedModel
+    photos: NDArray[np.uint8]
+    sketches: SketchSet
+    photo_of_sketch: NDArray[np.int64]
+    canvases: Sequence[Canvas]
+    mirror: bool
+    targets: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls, adapted: AdaptedModel, pairs: PairedSet, canvases: Sequence[Canvas], *, photo_size: int, mirror: bool
+    ) -> DrawnInputs:
+        """Read the photos of a paired set.
+
+        Args:
+            adapted: the network that is trained.
+            pairs: the training pairs.
+            canvases: the canvases that sketches are drawn on.
+            photo_size: side of the photos in pixels.
+            mirror: mirror half of the pairs.
+        """
+        photos = load_photos(pairs.photo_paths, photo_size)
+        return cls(adapted, photos, pairs.sketches, pairs.photo_of_sketch, canvases, mirror)
+
+    def steps_per_epoch(self, batch_photos: int) -> int:
+        """How many batches a pass over the photos has; a last batch of one photo is left out."""
+        full, rest = divmod(len(self.photos), batch_photos)
+        return full + (rest > 1)
+
+    def batches(self, epoch: int, *, batch_photos: int, sketches_per_photo: int, seed: int) -> Iterator[dict[str, Any]]:
+        """The batches of one epoch, the same each time it is asked for; see `TrainingInputs.batches`.
+
+        All sketches are jittered anew for the epoch. A photo and its sketches share the mirror flag.
+        """
+        generator = np.random.default_rng([seed, epoch, 5])
+        drawings = jitter(self.sketches, seed=int(generator.integers(2**31)), **JITTER)
+        order = generator.permutation(len(self.photos))
+        owned = by_owner(self.photo_of_sketch, len(order))
+        for step in range(self.steps_per_epoch(batch_photos)):
+            chosen = order[step * batch_photos : (step + 1) * batch_photos]
+            mirrored = generator.random(len(chosen)) < 0.5 if self.mirror else np.zeros(len(chosen), bool)
+            picked = [generator.permutation(owned[photo])[:sketches_per_photo] for photo in chosen]
+            owner = np.repeat(np.arange(len(chosen)), [len(each) for each in picked])
+            drawn = np.concatenate(picked)
+            negative = (owner + generator.integers(1, len(chosen), len(drawn))) % len(chosen)
+            batch: dict[str, Any] = {
+                "photos": _last(self.adapted.photo_inputs(_mirrored(self.photos[chosen], mirrored))),
+                "sketches": {
+                    canvas.size: _last(
+                        self.adapted.raster_inputs(_mirrored(rasterize(drawings[drawn], canvas), mirrored[owner]))
+                    )
+                    for canvas in self.canvases
+                },
+                "owner": torch.from_numpy(owner),
+                "negative": torch.from_numpy(negative),
+            }
+            if self.targets:
+                batch["teacher_photos"] = self.targets["photos"][chosen]
+                batch["teacher_sketches"] = self.targets["sketches"][drawn]
+            yield batch
+
+
+def _mirrored(pixels: NDArray[np.uint8], which: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    turned: NDArray[np.uint8] = pixels.copy()
+    turned[which] = flipped(pixels[which])
+    return turned
+
+
+def _last(images: torch.Tensor) -> torch.Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
