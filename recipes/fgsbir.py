@@ -28,6 +28,7 @@ from sketchkit.errors import ParameterError
 from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.config import FgsbirConfig, SelectorConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
 from sketchkit.recipes.datasets import load_pairs
+from sketchkit.recipes.determinism import deterministic
 from sketchkit.recipes.drawn_inputs import DrawnInputs
 from sketchkit.recipes.embedding import (
     channels_last,
@@ -102,6 +103,7 @@ class Trained:
     seconds: float
 
 
+@deterministic()
 def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     """Teacher, direct student, V1, V2, evaluation, report. A stage that is finished is not run again.
 
