@@ -70,10 +70,16 @@ class TrainingConfig:
     """Passes over the training sketches."""
     batch_photos: int = 40
     """Photos a batch; each brings its sketches."""
+    sketches_per_photo: int = 3
+    """At most so many sketches of a photo in a batch, drawn anew each time. Upstream's sets have three or a few more;
+    all of them would tilt the batch to a few photos."""
     learning_rate: float = 1e-3
     """Peak of the cosine schedule (AdamW)."""
     weight_decay: float = 1e-3
-    """AdamW's weight decay."""
+    """AdamW's weight decay, of weights; biases and norms have none."""
+    layer_decay: float = 1.0
+    """First layers learn more slowly: the network is cut into twelve stages, and each learns with so many times the
+    rate of the next."""
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises."""
     gradient_clip: float = 5.0
@@ -91,6 +97,11 @@ class TrainingConfig:
     """How many versions of each sketch are trained on: the drawing itself and `variants - 1` jittered ones."""
     mirror: bool = True
     """Train on mirrored pairs too."""
+    stretch: float = 0.0
+    """Stretch and shear a photo and its sketches alike, by up to so much (0.2: a fifth wider or narrower), anew in
+    every epoch: other shapes, and as many pairs more. With frozen blocks it cannot be."""
+    bend: float = 0.0
+    """Bend a photo and its sketches alike in a few long waves, of so large a share of the object's half side."""
 
     def __post_init__(self) -> None:
         _above("learning_rate", self.learning_rate, 0)
@@ -98,8 +109,16 @@ class TrainingConfig:
         _one_of("objective", self.objective, ("info_nce", "triplet"))
         _at_least("epochs", self.epochs, 1)
         _at_least("batch_photos", self.batch_photos, 2)
+        _at_least("sketches_per_photo", self.sketches_per_photo, 1)
+        _above("layer_decay", self.layer_decay, 0)
+        _between("layer_decay", self.layer_decay, 0, 1)
+        _at_least("weight_decay", self.weight_decay, 0)
         _at_least("variants", self.variants, 1)
         _at_least("frozen_blocks", self.frozen_blocks, 0)
+        _at_least("stretch", self.stretch, 0)
+        _at_least("bend", self.bend, 0)
+        if (self.stretch or self.bend) and self.frozen_blocks:
+            raise ParameterError("stretch and bend draw photos anew in every epoch; set frozen_blocks=0")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sketchkit.rasterizing import rasterize
 from sketchkit.recipes.inputs import JITTER, by_owner, flipped
 from sketchkit.recipes.pairs import PairedSet
 from sketchkit.recipes.photos import load_photos
+from sketchkit.recipes.warping import PairedWarp, object_boxes
 from sketchkit.sketch_set import SketchSet
 from sketchkit.transforms import jitter
 
@@ -33,6 +35,8 @@ class DrawnInputs:
         photo_of_sketch: (sketches,) int64.
         canvases: what each sketch is drawn on.
         mirror: half of the pairs are mirrored.
+        stretch: how much pairs are stretched and sheared; see `PairedWarp.draw`.
+        bend: how much they are bent.
         targets: the teacher's embeddings of photos and sketches, when there is a teacher.
     """
 
@@ -42,11 +46,21 @@ class DrawnInputs:
     photo_of_sketch: NDArray[np.int64]
     canvases: Sequence[Canvas]
     mirror: bool
+    stretch: float = 0.0
+    bend: float = 0.0
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
     def load(
-        cls, adapted: AdaptedModel, pairs: PairedSet, canvases: Sequence[Canvas], *, photo_size: int, mirror: bool
+        cls,
+        adapted: AdaptedModel,
+        pairs: PairedSet,
+        canvases: Sequence[Canvas],
+        *,
+        photo_size: int,
+        mirror: bool,
+        stretch: float = 0.0,
+        bend: float = 0.0,
     ) -> DrawnInputs:
         """Read the photos of a paired set.
 
@@ -56,9 +70,11 @@ class DrawnInputs:
             canvases: the canvases that sketches are drawn on.
             photo_size: side of the photos in pixels.
             mirror: mirror half of the pairs.
+            stretch: how much pairs are stretched and sheared; see `PairedWarp.draw`.
+            bend: how much they are bent.
         """
         photos = load_photos(pairs.photo_paths, photo_size)
-        return cls(adapted, photos, pairs.sketches, pairs.photo_of_sketch, canvases, mirror)
+        return cls(adapted, photos, pairs.sketches, pairs.photo_of_sketch, canvases, mirror, stretch, bend)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
         """How many batches a pass over the photos has; a last batch of one photo is left out."""
@@ -68,7 +84,7 @@ class DrawnInputs:
     def batches(self, epoch: int, *, batch_photos: int, sketches_per_photo: int, seed: int) -> Iterator[dict[str, Any]]:
         """The batches of one epoch, the same each time it is asked for; see `TrainingInputs.batches`.
 
-        All sketches are jittered anew for the epoch. A photo and its sketches share the mirror flag.
+        All sketches are jittered anew for the epoch. A photo and its sketches share the mirror flag and the warp.
         """
         generator = np.random.default_rng([seed, epoch, 5])
         drawings = jitter(self.sketches, seed=int(generator.integers(2**31)), **JITTER)
@@ -81,11 +97,12 @@ class DrawnInputs:
             owner = np.repeat(np.arange(len(chosen)), [len(each) for each in picked])
             drawn = np.concatenate(picked)
             negative = (owner + generator.integers(1, len(chosen), len(drawn))) % len(chosen)
+            photos, sketches = self._warped(chosen, drawings[drawn], owner, generator)
             batch: dict[str, Any] = {
-                "photos": _last(self.adapted.photo_inputs(_mirrored(self.photos[chosen], mirrored))),
+                "photos": _last(self.adapted.photo_inputs(_mirrored(photos, mirrored))),
                 "sketches": {
                     canvas.size: _last(
-                        self.adapted.raster_inputs(_mirrored(rasterize(drawings[drawn], canvas), mirrored[owner]))
+                        self.adapted.raster_inputs(_mirrored(rasterize(sketches, canvas), mirrored[owner]))
                     )
                     for canvas in self.canvases
                 },
@@ -96,6 +113,19 @@ class DrawnInputs:
                 batch["teacher_photos"] = self.targets["photos"][chosen]
                 batch["teacher_sketches"] = self.targets["sketches"][drawn]
             yield batch
+
+    @cached_property
+    def _boxes(self) -> NDArray[np.float64]:
+        return object_boxes(self.photos)
+
+    def _warped(
+        self, chosen: NDArray[np.int64], sketches: SketchSet, owner: NDArray[np.int64], generator: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], SketchSet]:
+        photos = self.photos[chosen]
+        if not self.stretch and not self.bend:
+            return photos, sketches
+        warp = PairedWarp.draw(generator, len(chosen), stretch=self.stretch, bend=self.bend)
+        return warp.photos(photos, self._boxes[chosen]), warp.sketches(sketches, owner)
 
 
 def _mirrored(pixels: NDArray[np.uint8], which: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.adapting import adapt
+from sketchkit.adapters.fine_tuning import parameter_groups
 from sketchkit.adapters.fusing import fused_batch_norm
 from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.canvas import Canvas
@@ -61,9 +62,6 @@ from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerp
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["FgsbirRun", "Trained", "run", "train_direct", "train_teacher", "train_v1", "train_v2"]
-
-# Sketches of one photo in a batch: upstream's sets have three each, more would tilt the batch to a few photos.
-_SKETCHES_PER_PHOTO = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,10 +263,12 @@ def _train(
     # Frozen statistics cost nothing beside their convolutions; behind frozen blocks little is left to gain.
     fused = nullcontext() if training.frozen_blocks else fused_batch_norm(model)
     model.eval()
+    groups = parameter_groups(
+        model, lr=training.learning_rate, weight_decay=training.weight_decay, layer_decay=training.layer_decay
+    )
     with front.removed(), fused:
         step = objective(model, this.config.student, training)
-        trained_parameters = [parameter for parameter in step.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(trained_parameters, training.learning_rate, weight_decay=training.weight_decay)
+        optimizer = torch.optim.AdamW(groups, training.learning_rate)
         history = fit(
             this.fabric,
             step,
@@ -276,7 +276,7 @@ def _train(
             lambda epoch: inputs.batches(
                 epoch,
                 batch_photos=training.batch_photos,
-                sketches_per_photo=_SKETCHES_PER_PHOTO,
+                sketches_per_photo=training.sketches_per_photo,
                 seed=this.config.seed,
             ),
             epochs=training.epochs,
@@ -303,7 +303,13 @@ def _inputs(
     photo_size = this.config.data.photo_size
     if training.frozen_blocks == 0:
         return DrawnInputs.load(
-            front.adapted, this.pairs.train, canvases, photo_size=photo_size, mirror=training.mirror
+            front.adapted,
+            this.pairs.train,
+            canvases,
+            photo_size=photo_size,
+            mirror=training.mirror,
+            stretch=training.stretch,
+            bend=training.bend,
         )
     return TrainingInputs.compute(
         front,
