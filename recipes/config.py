@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,11 @@ class StudentConfig:
     """Weight of what the largest canvas teaches the others: KL of their in-batch similarity softmaxes."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How it is trained, directly and distilled alike."""
+
+    def undistilled(self) -> StudentConfig:
+        """What the direct student depends on: another distillation must not train it again."""
+        weightless: dict[str, Any] = dict.fromkeys(("distillation_share", "distillation_weight", "beta"), 0.0)
+        return replace(self, distillation="none", self_distillation=0.0, **weightless)
 
     def __post_init__(self) -> None:
         _one_of("student.fit", self.fit, ("tight", "keep"))

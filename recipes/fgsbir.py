@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
-from numpy.typing import NDArray
 
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.adapting import adapt
 from sketchkit.adapters.fine_tuning import parameter_groups
 from sketchkit.adapters.fusing import fused_batch_norm
-from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.canvas import Canvas
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.allocator import keep_freed_memory
-from sketchkit.recipes.config import FgsbirConfig, SelectorConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
+from sketchkit.recipes.config import FgsbirConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
 from sketchkit.recipes.datasets import load_pairs
 from sketchkit.recipes.determinism import deterministic
 from sketchkit.recipes.drawn_inputs import DrawnInputs
@@ -41,37 +39,54 @@ from sketchkit.recipes.embedding import (
 )
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
 from sketchkit.recipes.frozen import FrozenFront
-from sketchkit.recipes.inputs import TrainingInputs, jittered
+from sketchkit.recipes.inputs import TrainingInputs
 from sketchkit.recipes.measurement import measure_run
 from sketchkit.recipes.objectives import DistilledRetrieval, Retrieval
 from sketchkit.recipes.pairs import TrainTest, split_pairs
 from sketchkit.recipes.photos import check_photos
 from sketchkit.recipes.policy import (
-    CanvasOutcomes,
     Selection,
-    SelectorPolicy,
-    canvas_outcomes,
     load_selector,
-    policy_batches,
-    save_selector,
+    train_selector,
+    training_outcomes,
 )
 from sketchkit.recipes.predictions import write_predictions
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.report import write_report
 from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
-from sketchkit.sketch_set import SketchSet
 
-__all__ = ["FgsbirRun", "Trained", "run", "train_direct", "train_teacher", "train_v1", "train_v2"]
+__all__ = [
+    "FgsbirRun",
+    "Trained",
+    "launch",
+    "run",
+    "teacher_embeddings",
+    "train_direct",
+    "train_teacher",
+    "train_v1",
+    "train_v2",
+]
 
 
 @dataclass(frozen=True, eq=False)
 class FgsbirRun:
-    """What every stage needs."""
+    """What every stage needs.
+
+    Args:
+        config: all settings.
+        pairs: what is trained on, and what is evaluated.
+        fabric: the devices.
+        out: folder of the stages.
+        cache: outputs of frozen layers, which runs on the same pairs may share; None: `out/cache`.
+        watch: looks at a network after each epoch of its training; what it returns joins the history.
+    """
 
     config: FgsbirConfig
     pairs: TrainTest
     fabric: Fabric
     out: Path
+    cache: Path | None = None
+    watch: Callable[[AdaptedModel], dict[str, float]] | None = None
 
     def stage(self, name: str, *depends_on: Any) -> StageFolder:
         """The folder of a stage whose outcome depends on the data, the seed and `depends_on`."""
@@ -120,7 +135,7 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     keep_freed_memory()
     clear_temporaries(out)
     config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
-    fabric = _fabric(config)
+    fabric = launch(config)
     pairs = split_pairs(load_pairs(config.data.name, config.data.root), config.data, config.seed)
     check_photos([*pairs.train.photo_paths, *pairs.test.photo_paths])
     train, test = pairs.train, pairs.test
@@ -149,7 +164,12 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     return results
 
 
-def _fabric(config: FgsbirConfig) -> Fabric:
+def launch(config: FgsbirConfig) -> Fabric:
+    """The devices that the settings name.
+
+    Raises:
+        ParameterError: they are not there.
+    """
     try:
         fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
         fabric.launch()
@@ -172,15 +192,7 @@ def train_teacher(this: FgsbirRun) -> Trained:
 
 def train_direct(this: FgsbirRun) -> Trained:
     """The efficient network trained like the teacher: at the largest canvas, without distillation."""
-    # Nothing of the distillation counts here: tuning it must not train this student again.
-    student = replace(
-        this.config.student,
-        distillation="none",
-        distillation_share=0.0,
-        distillation_weight=0.0,
-        beta=0.0,
-        self_distillation=0.0,
-    )
+    student = this.config.student.undistilled()
     stage = this.stage("direct", asdict(student), this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
@@ -191,13 +203,20 @@ def train_direct(this: FgsbirRun) -> Trained:
     return _load(stage, trained)
 
 
-def train_v1(this: FgsbirRun, teacher: AdaptedModel) -> Trained:
-    """SketchyNetV1: the efficient network on all canvases, taught the teacher's relations."""
+def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]) -> Trained:
+    """SketchyNetV1: the efficient network on all canvases, taught the teacher's relations.
+
+    Args:
+        this: the run.
+        teacher: a network, or what `teacher_embeddings` gave for it: the teacher may be of another run, or several.
+    """
     student = this.config.student
     stage = this.stage("v1", asdict(student), asdict(this.config.teacher), this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
-        targets = {} if student.distillation == "none" else _teacher_embeddings(this, teacher)
+        targets = {}
+        if student.distillation != "none":
+            targets = teacher_embeddings(this, teacher) if isinstance(teacher, AdaptedModel) else dict(teacher)
         trained = _train(
             this, stage, "V1", _new(this, this.config.student, this.canvases), student.training, this.canvases, targets
         )
@@ -216,9 +235,9 @@ def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained, Selection]:
     paths = {value: stage.path / f"selector_{value:g}.safetensors" for value in values}
     if trained is None:
         started = time.monotonic()
-        sketches, outcomes = _train_outcomes(this, v1)
+        sketches, outcomes = training_outcomes(this, v1)
         histories = {
-            value: _train_selector(this, copy.deepcopy(v1.canvas_selector), sketches, outcomes, value, paths[value])
+            value: train_selector(this, copy.deepcopy(v1.canvas_selector), sketches, outcomes, value, paths[value])
             for value in values
         }
         v1.canvas_selector.load_state_dict(load_selector(paths[config.lambda_F]))
@@ -286,9 +305,15 @@ def _train(
             schedule=cosine_with_warmup(training.warmup),
             gradient_clip=training.gradient_clip,
             precision=partial(reduced_precision, precision),
+            after_epoch=None if this.watch is None else partial(_watched, this.watch, front, precision),
         )
     model.save_pretrained(stage.model_path)
     return stage.finish({"history": history, "seconds": time.monotonic() - started})
+
+
+def _watched(watch: Callable[[AdaptedModel], dict[str, float]], front: FrozenFront, precision: str) -> dict[str, float]:
+    with front.restored() as model, reduced_precision(precision):
+        return watch(model)
 
 
 def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained:
@@ -319,15 +344,22 @@ def _inputs(
         variants=training.variants,
         mirror=training.mirror,
         seed=this.config.seed,
-        cache=this.out / "cache",
+        cache=this.cache or this.out / "cache",
         name=name,
     )
 
 
-def _teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, torch.Tensor]:
+def teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, torch.Tensor]:
     """The teacher's view of every training photo and sketch, from what its frozen blocks left in the cache.
 
     It sees each as it is: V1's jittered and mirrored versions are taught the relations of the plain ones.
+
+    Args:
+        this: the run that trained it.
+        teacher: trained by `train_teacher`.
+
+    Returns:
+        `photos` (photos, embedding_dim) and `sketches` (sketches, embedding_dim).
     """
     config = this.config.teacher
     train = this.pairs.train
@@ -345,51 +377,3 @@ def _teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, tor
                 "photos": embed_kept(teacher, inputs.photos[0]),
                 "sketches": embed_kept(teacher, inputs.sketches[this.teacher_canvas.size][0]),
             }
-
-
-def _train_outcomes(this: FgsbirRun, v1: AdaptedModel) -> tuple[SketchSet, CanvasOutcomes]:
-    """Versions of the training sketches that V1 was not trained on, and what happens to each on each canvas."""
-    train, student = this.pairs.train, this.config.student
-    seen = student.training.variants
-    versions = range(seen, seen + this.config.selector.variants)
-    sketches = SketchSet.concat([jittered(train.sketches, version, this.config.seed) for version in versions])
-    owners: NDArray[np.int64] = np.tile(train.photo_of_sketch, len(versions))
-    embeddings = embed_on_canvases(v1, sketches, this.canvases, name="V2: sketches")
-    photos = embed_photos(v1, train.photo_paths, name="V2: photos")
-    flops = [each.flops for each in v1.cost().per_canvas.values()]
-    return sketches, canvas_outcomes(embeddings, photos, owners, flops, margin=student.training.margin)
-
-
-def _train_selector(
-    this: FgsbirRun,
-    selector: CanvasSelector,
-    sketches: SketchSet,
-    outcomes: CanvasOutcomes,
-    lambda_F: float,
-    path: Path,
-) -> list[dict[str, float]]:
-    config: SelectorConfig = this.config.selector
-    upstream = (asdict(this.config.student), asdict(this.config.teacher), this.config.data.photo_size)
-    stage = this.stage(f"v2/lambda_F_{lambda_F:g}", asdict(config), *upstream)
-    policy = SelectorPolicy(selector, config, outcomes.flops)
-    steps, batches = policy_batches(
-        selector,
-        sketches,
-        outcomes.rewards(config, lambda_F),
-        batch=config.batch_sketches,
-        epochs=config.epochs,
-        seed=this.config.seed,
-    )
-    history = fit(
-        this.fabric,
-        policy,
-        torch.optim.Adam(policy.parameters(), config.learning_rate),
-        batches,
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        stage=stage,
-        name=f"V2, lambda_F {lambda_F:g}",
-        gradient_clip=1.0,
-    )
-    save_selector(selector, path)
-    return history

@@ -35,6 +35,7 @@ def fit(
     schedule: Callable[[float], float] = lambda progress: 1.0,
     gradient_clip: float | None = None,
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+    after_epoch: Callable[[], dict[str, float]] | None = None,
 ) -> list[dict[str, float]]:
     """Train, and keep a checkpoint after each epoch; a killed training goes on after its last finished epoch.
 
@@ -54,6 +55,7 @@ def fit(
         gradient_clip: largest gradient norm.
         precision: gives the context of each forward pass. One context around the whole training would be wrong:
             autocast keeps the weights that it has cast until it ends, and would not see them change.
+        after_epoch: what it measures joins the epoch's record; it must leave what is trained as it is.
 
     Returns:
         One record an epoch: the mean of each logged value.
@@ -87,6 +89,8 @@ def fit(
             for key, value in losses.items():
                 sums[key] = sums.get(key, 0.0) + value.item()
         record = {"epoch": float(epoch + 1)} | {key: value / steps_per_epoch for key, value in sums.items()}
+        if after_epoch is not None:
+            record |= after_epoch()
         history.append(record)
         for key, mean in record.items():
             log.add_scalar(key, mean, (epoch + 1) * steps_per_epoch)

@@ -63,6 +63,17 @@ class FrozenFront:
             if self._owner is not None and self._features is not None:
                 self._owner.features = self._features
 
+    @contextmanager
+    def restored(self) -> Iterator[AdaptedModel]:
+        """Inside `removed`, the whole network again for a while: to look how far the training has come."""
+        if self._owner is not None and self._features is not None:
+            self._owner.features = self._features
+        try:
+            yield self.adapted
+        finally:
+            if self._owner is not None and self._features is not None:
+                self._owner.features = self._features[self.blocks :]
+
     @property
     def identity(self) -> str:
         """Changes whenever an output could: a hash of the frozen blocks' parameters, make-up and precision."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sketchkit.recipes.fgsbir import FgsbirRun
     from sketchkit.recipes.pairs import PairedSet
 
-__all__ = ["measure_run"]
+__all__ = ["embedding_parameters", "environment", "measure_run"]
 
 _TOPS = (1, 5, 10)
 _INK_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -84,7 +84,7 @@ def measure_run(
         "note": this.config.note,
         "created": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "data": _data(this),
-        "environment": _environment(),
+        "environment": environment(),
         "config": asdict(this.config),
         "rows": rows,
         "canvases": [canvas.size for canvas in this.canvases],
@@ -143,7 +143,7 @@ def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated,
         "title": {"teacher": "Teacher", "direct": "Direct student", "v1": "SketchyNetV1"}[name],
         "network": config.network,
         "canvas": str(canvas.size),
-        "params": sum(parameter.numel() for parameter in _embedding_parameters(model)),
+        "params": sum(parameter.numel() for parameter in embedding_parameters(model)),
         "flops": evaluated.flops[canvas.size],
         **_accuracies(this, evaluated.ranks[canvas.size]),
         "mean_acc@1": float(np.mean([accuracy(found, 1) for found in evaluated.ranks.values()])) if several else None,
@@ -160,7 +160,7 @@ def _selected_row(
         "title": "SketchyNetV2",
         "network": this.config.student.network,
         "canvas": "selected",
-        "params": sum(parameter.numel() for parameter in _embedding_parameters(model)) + selector_parameters,
+        "params": sum(parameter.numel() for parameter in embedding_parameters(model)) + selector_parameters,
         "flops": model.cost(this.pairs.test.sketches).mean_flops,
         **_accuracies(this, found),
         "mean_acc@1": None,
@@ -168,7 +168,8 @@ def _selected_row(
     }
 
 
-def _embedding_parameters(model: AdaptedModel) -> list[torch.nn.Parameter]:
+def embedding_parameters(model: AdaptedModel) -> list[torch.nn.Parameter]:
+    """What a query's network holds, the selector apart."""
     heads = [] if model.projection is None else list(model.projection.parameters())
     return [*model.backbone.parameters(), *heads]
 
@@ -265,7 +266,8 @@ def _data(this: FgsbirRun) -> dict[str, Any]:
     }
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Versions and machine, for results to say where they come from."""
     return {name: version(name) for name in ("sketchkit", "torch", "numpy", "numba", "faiss-cpu")} | {
         "python": platform.python_version(),
         "machine": f"{_processor()}, {torch.get_num_threads()} threads",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
@@ -20,8 +20,14 @@ from sketchkit.adapters.embedding_distances import pairwise_distances
 from sketchkit.adapters.selector import CanvasSelector, canvas_reward, policy_gradient_loss
 from sketchkit.errors import DataError
 from sketchkit.recipes.config import SelectorConfig
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
 from sketchkit.recipes.evaluation import ranks
+from sketchkit.recipes.fitting import fit
+from sketchkit.recipes.inputs import jittered
 from sketchkit.sketch_set import SketchSet
+
+if TYPE_CHECKING:
+    from sketchkit.recipes.fgsbir import FgsbirRun
 
 __all__ = [
     "CanvasOutcomes",
@@ -31,6 +37,8 @@ __all__ = [
     "load_selector",
     "policy_batches",
     "save_selector",
+    "train_selector",
+    "training_outcomes",
 ]
 
 
@@ -147,6 +155,72 @@ def policy_batches(
             }
 
     return steps, batches
+
+
+def training_outcomes(this: FgsbirRun, v1: AdaptedModel) -> tuple[SketchSet, CanvasOutcomes]:
+    """Versions of the training sketches that V1 was not trained on, and what happens to each on each canvas.
+
+    Args:
+        this: the run.
+        v1: trained, frozen.
+    """
+    train, student = this.pairs.train, this.config.student
+    seen = student.training.variants
+    versions = range(seen, seen + this.config.selector.variants)
+    sketches = SketchSet.concat([jittered(train.sketches, version, this.config.seed) for version in versions])
+    owners: NDArray[np.int64] = np.tile(train.photo_of_sketch, len(versions))
+    embeddings = embed_on_canvases(v1, sketches, this.canvases, name="V2: sketches")
+    photos = embed_photos(v1, train.photo_paths, name="V2: photos")
+    flops = [each.flops for each in v1.cost().per_canvas.values()]
+    return sketches, canvas_outcomes(embeddings, photos, owners, flops, margin=student.training.margin)
+
+
+def train_selector(
+    this: FgsbirRun,
+    selector: CanvasSelector,
+    sketches: SketchSet,
+    outcomes: CanvasOutcomes,
+    lambda_F: float,
+    path: Path,
+) -> list[dict[str, float]]:
+    """Train a selector for one value of the dial.
+
+    Args:
+        this: the run.
+        selector: untrained.
+        sketches: the drawings.
+        outcomes: what happens to each.
+        lambda_F: the dial.
+        path: where its parameters go.
+
+    Returns:
+        One record an epoch.
+    """
+    config: SelectorConfig = this.config.selector
+    upstream = (asdict(this.config.student), asdict(this.config.teacher), this.config.data.photo_size)
+    stage = this.stage(f"v2/lambda_F_{lambda_F:g}", asdict(config), *upstream)
+    policy = SelectorPolicy(selector, config, outcomes.flops)
+    steps, batches = policy_batches(
+        selector,
+        sketches,
+        outcomes.rewards(config, lambda_F),
+        batch=config.batch_sketches,
+        epochs=config.epochs,
+        seed=this.config.seed,
+    )
+    history = fit(
+        this.fabric,
+        policy,
+        torch.optim.Adam(policy.parameters(), config.learning_rate),
+        batches,
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        stage=stage,
+        name=f"V2, lambda_F {lambda_F:g}",
+        gradient_clip=1.0,
+    )
+    save_selector(selector, path)
+    return history
 
 
 @dataclass(frozen=True, eq=False)
