@@ -1,0 +1,143 @@
+"""What is found of a trained cell: ranks on every canvas, costs, and what canvas policies are fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.adapters.cost import cost
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, reduced_precision
+from sketchkit.recipes.evaluation import accuracy, ranks
+from sketchkit.recipes.fgsbir import FgsbirRun, Trained
+from sketchkit.recipes.measurement import embedding_parameters, environment
+from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.policies.outcomes import Outcomes
+from sketchkit.recipes.protocol.cells import Cell
+from sketchkit.recipes.rank_table import RankTable, concat_ranks
+from sketchkit.sketch_set import SketchSet
+
+__all__ = ["TOPS", "Found", "acc_per_canvas", "evaluate", "pass_flops"]
+
+TOPS = (1, 5, 10)
+"""The accuracies of a table."""
+
+_WATCHED = "acc@1/"  # and the canvas: in the history of a training
+
+
+class Found(NamedTuple):
+    """What `evaluate` finds.
+
+    Args:
+        record: accuracies and FLOPs per canvas, time, versions.
+        ranks: of every sketch on every canvas.
+        outcomes: None for a network of one canvas.
+    """
+
+    record: dict[str, Any]
+    ranks: RankTable
+    outcomes: Outcomes | None
+
+
+def evaluate(cell: Cell, this: FgsbirRun, trained: Trained) -> Found:
+    """Retrieve the held-out photos from their sketches, on each canvas.
+
+    Args:
+        cell: which.
+        this: its run.
+        trained: its network, after the last epoch.
+    """
+    model, test, place = trained.model, this.pairs.test, cell.place
+    with reduced_precision(this.config.teacher.precision if cell.kind == "teacher" else "fp32"):
+        photos, sketches = _embedded(model, test, f"{cell}: ")
+    found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
+    flops = pass_flops(model, test.sketches)
+    epochs = len(trained.history)
+    keys = [str(key) for key in test.sketches.columns["key"]]
+    owners = [test.photo_keys[photo] for photo in test.photo_of_sketch]
+    where = {"split": place.split, "fold": place.fold, "seed": place.seed, "epoch": epochs}
+    tables = [
+        RankTable.of_run(f"{cell.row}@{size}", keys, owners, each, canvas=size, **where)  # type: ignore[arg-type]  # a mapping of str and int
+        for size, each in found.items()
+    ]
+    config = this.config.teacher if cell.kind == "teacher" else this.config.student
+    record = {
+        "row": cell.row,
+        "kind": cell.kind,
+        **where,
+        "network": config.network,
+        "params": sum(parameter.numel() for parameter in embedding_parameters(model)),
+        "canvases": {
+            str(size): {"flops": float(flops[size].mean())} | {f"acc@{top}": accuracy(each, top) for top in TOPS}
+            for size, each in found.items()
+        },
+        "each_epoch": _each_epoch(trained.history),
+        "train_photos": len(this.pairs.train.photo_paths),
+        "train_sketches": len(this.pairs.train.sketches),
+        "test_photos": len(test.photo_paths),
+        "test_sketches": len(test.sketches),
+        "description": this.pairs.description,
+        "seconds": trained.seconds,
+        "environment": environment() | {"device": str(this.fabric.device)},
+    }
+    outcomes = None
+    if len(sketches) > 1:
+        outcomes = Outcomes.of(
+            test.sketches,
+            test.photo_of_sketch,
+            sketches,
+            photos,
+            np.stack([flops[size] for size in sketches], axis=1),
+            margin=this.config.student.training.margin,
+            fold=place.fold,
+            seed=place.seed,
+        )
+    return Found(record, concat_ranks(tables), outcomes)
+
+
+def acc_per_canvas(model: AdaptedModel, test: PairedSet) -> dict[str, float]:
+    """acc@1 on each canvas, named for the history of a training.
+
+    Args:
+        model: under training.
+        test: the pairs that are evaluated.
+    """
+    photos, sketches = _embedded(model, test, "")
+    return {
+        f"{_WATCHED}{size}": accuracy(ranks(embedded, photos, test.photo_of_sketch), 1)
+        for size, embedded in sketches.items()
+    }
+
+
+@torch.no_grad()
+def pass_flops(model: AdaptedModel, sketches: SketchSet) -> dict[int, NDArray[np.float64]]:
+    """FLOPs of the network's pass on each canvas: size -> (sketches,); a rectangular one is as wide as the ink.
+
+    Args:
+        model: the network.
+        sketches: the drawings.
+    """
+    embedding = nn.Sequential(model.backbone, *([] if model.projection is None else [model.projection]))
+    channels = model.description.sketch_channels
+    found = {}
+    for canvas in model.canvases:
+        shapes, which = canvas.fitted(sketches)
+        each = [cost(embedding, (shape.height, shape.width), channels=channels).flops for shape in shapes]
+        found[canvas.size] = np.array(each, np.float64)[which]
+    return found
+
+
+def _embedded(model: AdaptedModel, test: PairedSet, name: str) -> tuple[torch.Tensor, Mapping[int, torch.Tensor]]:
+    photos = embed_photos(model, test.photo_paths, name=f"{name}photos")
+    return photos, embed_on_canvases(model, test.sketches, model.canvases, name=f"{name}sketches")
+
+
+def _each_epoch(history: list[dict[str, float]]) -> dict[str, list[float]]:
+    """Canvas -> acc@1 after each epoch; empty where no epoch but the last was evaluated."""
+    watched = [name for name in (history[0] if history else ()) if name.startswith(_WATCHED)]
+    return {name.removeprefix(_WATCHED): [record[name] for record in history] for name in watched}

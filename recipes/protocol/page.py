@@ -1,0 +1,124 @@
+"""A table for readers: Markdown for the docs, CSV for programs; both from `table.json` alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sketchkit.recipes.tables import duration, giga, mega
+
+__all__ = ["table_csv", "table_page"]
+
+Results = Mapping[str, Any]
+
+_SPLITS = {"fold": "Held-out folds of the training photos", "test": "The official test split"}
+
+
+def table_page(results: Results) -> str:
+    """The page, as Markdown.
+
+    Args:
+        results: as in `table.json`.
+    """
+    lines = [f"# {results['title']}", "", *_opening(results)]
+    for split, found in results["splits"].items():
+        lines += ["", f"## {_SPLITS[split]}", "", *_split(found)]
+    lines += ["", "## Rows", "", *(f"- **{name}**: {says}" for name, says in results["says"].items() if says)]
+    if results["missing"]:
+        lines += ["", "Not finished, and therefore not above: " + "; ".join(results["missing"]) + "."]
+    lines += ["", "## Where it comes from", "", *_origin(results)]
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ") + "\n"
+
+
+def table_csv(results: Results) -> str:
+    """One line a row, canvas and measure, and one a difference (`row` is then `first - second`).
+
+    Columns: `split`, `row`, `canvas`, `measure`, `value` with `low` and `high` (95 %), `seed_deviation`, `params`,
+    `flops`, `epochs`, `seeds`, `folds`, `photos`, `sketches`. Accuracies from 0 to 1.
+    """
+    text = io.StringIO()
+    shared = ("params", "flops", "epochs", "seeds", "folds", "photos", "sketches")
+    figures = ("value", "low", "high", "seed_deviation")
+    writer = csv.DictWriter(text, ["split", "row", "canvas", "measure", *figures, *shared], lineterminator="\n")
+    writer.writeheader()
+    for split, found in results["splits"].items():
+        for row in found["rows"]:
+            counts = {name: row[name] for name in shared} | {"seeds": len(row["seeds"])}
+            for measure in (name for name in row if name.startswith("acc@")):
+                named = {"split": split, "row": row["row"], "canvas": row["canvas"], "measure": measure}
+                writer.writerow(named | row[measure] | counts)
+        for each in found["differences"]:
+            named = {"split": split, "row": f"{each['first']} - {each['second']}", "measure": "acc@1"}
+            writer.writerow(named | each["acc@1"])
+    return text.getvalue()
+
+
+def _opening(results: Results) -> Iterator[str]:
+    data = results["data"]
+    yield f"Data: {data['name']}. {data['citation']}. License: {data['license']}."
+    if data["note"]:
+        yield data["note"]
+    yield from data["splits"]
+    yield ""
+    yield "acc@k is the share of sketches whose photo is among the first k of the gallery, in per cent. A figure is the"
+    yield "mean over all sketches and seeds after the last epoch; in brackets its 95 % interval, by drawing photos with"
+    yield "replacement, each with all its sketches of all seeds; after ± the standard deviation over seeds. FLOPs are of"
+    yield "a query, in the paper's convention."
+
+
+def _split(found: Results) -> Iterator[str]:
+    watched = any(row["best_epoch_acc@1"] is not None for row in found["rows"])
+    head = ["row", "network", "canvas", "params", "FLOPs", "acc@1", "acc@5", "acc@10", "seeds"]
+    if watched:
+        head.insert(6, "best epoch")
+    yield from _markdown(head, [_cells(row, found["best_canvas"], watched=watched) for row in found["rows"]])
+    yield ""
+    yield "Bold: the row's most accurate canvas" + (", chosen on the folds." if found["rows"] else ".")
+    if watched:
+        yield "*Best epoch* is not a result: it is what would be quoted if each training's best epoch were chosen on the"
+        yield "very photos that are reported."
+    if found["differences"]:
+        yield ""
+        yield "Differences of acc@1 in points, with the same photos drawn for both sides:"
+        yield ""
+        yield from _markdown(["", "points", "95 % interval", ""], [_compared(each) for each in found["differences"]])
+
+
+def _cells(row: Results, best: Mapping[str, str], *, watched: bool) -> list[str]:
+    name = f"**{row['row']}**" if best[row["row"]] == row["canvas"] else row["row"]
+    first = row["acc@1"]
+    deviation = "" if first["seed_deviation"] is None else f" ± {100 * first['seed_deviation']:.1f}"
+    cells = [name, row["network"], row["canvas"], mega(row["params"]), giga(row["flops"])]
+    cells.append(f"{_percent(first['value'])} ({_percent(first['low'])} to {_percent(first['high'])}){deviation}")
+    if watched:
+        quoted = row["best_epoch_acc@1"]
+        cells.append("" if quoted is None else _percent(quoted))
+    return [*cells, _percent(row["acc@5"]["value"]), _percent(row["acc@10"]["value"]), str(len(row["seeds"]))]
+
+
+def _compared(each: Results) -> list[str]:
+    found = each["acc@1"]
+    verdict = "above" if found["low"] > 0 else "below" if found["high"] < 0 else "not told apart"
+    points, low, high = (f"{100 * found[name]:+.1f}" for name in ("value", "low", "high"))
+    return [f"{each['first']} - {each['second']}", points, f"{low} to {high}", verdict]
+
+
+def _origin(results: Results) -> Iterator[str]:
+    yield f"Repeat with `{results['command']}`: it trains what is missing, and rewrites this page."
+    yield ""
+    for environment in results["environments"]:
+        yield "- " + ", ".join(f"{name} {value}" for name, value in environment.items())
+    spent = [f"{name} {duration(seconds)}" for name, seconds in results["seconds"].items()]
+    yield ""
+    yield f"A training took, on average: {', '.join(spent)}."
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"

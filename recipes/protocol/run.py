@@ -1,0 +1,202 @@
+"""A table over folds and seeds: trains what is missing, then writes the table from all that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sketchkit import atomic
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.allocator import keep_freed_memory
+from sketchkit.recipes.datasets import DATASETS, load_pairs, verify
+from sketchkit.recipes.determinism import deterministic
+from sketchkit.recipes.fgsbir import launch
+from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.photos import check_photos
+from sketchkit.recipes.progress import note, progress
+from sketchkit.recipes.protocol.cells import Cell, cells_of, has_test_split, places_of
+from sketchkit.recipes.protocol.evaluating import evaluate
+from sketchkit.recipes.protocol.page import table_csv, table_page
+from sketchkit.recipes.protocol.results import CellFiles, Results
+from sketchkit.recipes.protocol.rows import TableConfig
+from sketchkit.recipes.protocol.table import Evaluated, split_table
+from sketchkit.recipes.protocol.training import Training
+from sketchkit.recipes.rank_table import concat_ranks, write_ranks
+from sketchkit.recipes.run_folder import clear_temporaries, make_folder, write_json
+
+__all__ = ["Asked", "run_table"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What of a table is asked for.
+
+    Args:
+        words: `key=value` over all settings.
+        splits: of `fold` and `test`.
+        seeds: of the trainings; None: the table's.
+        rows: train only these, and those that teach them; None: all.
+        train: False writes the table of what is finished.
+        command: shown on the page as what repeats it.
+    """
+
+    words: Sequence[str] = ()
+    splits: Sequence[str] = ("fold", "test")
+    seeds: Sequence[int] | None = None
+    rows: Sequence[str] | None = None
+    train: bool = True
+    command: str = ""
+
+
+@deterministic()
+def run_table(table: TableConfig, asked: Asked, results: Path, page: Path | None = None) -> dict[str, Any]:
+    """Train the cells that are missing, and write the table.
+
+    Args:
+        table: its rows.
+        asked: which splits, seeds and rows.
+        results: folder of the finished cells, of `table.json`, `table.csv` and `ranks.parquet`.
+        page: Markdown of the table; None: `table.md` in the results.
+
+    Returns:
+        The table, as in `table.json`.
+
+    Raises:
+        SketchkitError: data or weights are missing or damaged, a folder cannot be written, or the results are of other
+            settings.
+    """
+    shared = table.config(None, asked.words)
+    pairs = load_pairs(shared.data.name, shared.data.root)
+    splits = _splits(asked.splits, pairs)
+    seeds = list(dict.fromkeys(table.seeds if asked.seeds is None else asked.seeds))
+    places = places_of(splits, shared.data.folds, seeds)
+    every = cells_of(table, pairs, places, words=asked.words)
+    kept = Results(results)
+    kept.clear()
+    done = {cell: kept.finished(cell) for cell in every}  # all are compared before anything is trained
+    if asked.train:
+        wanted = {(cell.row, cell.place) for cell in cells_of(table, pairs, places, rows=asked.rows, words=asked.words)}
+        _train(table, [cell for cell in every if (cell.row, cell.place) in wanted], done, pairs, kept)
+    found = _table(table, asked, pairs, done)
+    write_json(results / "table.json", found)
+    atomic.write_text(results / "table.csv", table_csv(found))
+    atomic.write_text(results / "table.md" if page is None else page, table_page(found))
+    ranks = [files.ranks() for files in done.values() if files is not None]
+    if ranks:
+        write_ranks(concat_ranks(ranks), results / "ranks.parquet")
+    return found
+
+
+def _splits(asked: Sequence[str], pairs: PairedSet) -> list[str]:
+    if "test" in asked and not has_test_split(pairs):
+        if list(asked) == ["test"]:
+            raise ParameterError(f"{pairs.name} holds no official test split here; --splits folds needs none")
+        note(f"{pairs.name} holds no official test split here: folds of the training photos alone")
+        return ["fold"]
+    return list(asked)
+
+
+def _train(
+    table: TableConfig, cells: Sequence[Cell], done: dict[Cell, CellFiles | None], pairs: PairedSet, kept: Results
+) -> None:
+    missing = [cell for cell in cells if done[cell] is None]
+    if not missing:
+        return
+    config = missing[0].config
+    out = make_folder(Path(config.out))
+    make_folder(kept.path)
+    keep_freed_memory()
+    clear_temporaries(out)
+    check_photos(pairs.photo_paths)
+    training = Training(out, pairs, launch(config))
+    selected = {row.student for row in table.rows.values() if row.kind == "v2"}
+    note(f"{len(cells) - len(missing)} of {len(cells)} cells are finished")
+    for cell in progress(missing, "cells", unit="cell"):
+        note(str(cell))
+        this, trained = training.trained(cell)
+        found = evaluate(cell, this, trained)
+        outcomes = found.outcomes if cell.row in selected else None
+        kept.write(cell, found.record, found.ranks, outcomes)
+        done[cell] = kept.finished(cell)
+        if not any(done[other] is None for other in cells if other.place.part == cell.place.part):
+            training.forget_cache(cell.place)
+
+
+def _table(table: TableConfig, asked: Asked, pairs: PairedSet, done: Mapping[Cell, CellFiles | None]) -> dict[str, Any]:
+    splits, best, missing = {}, None, []
+    records: list[Mapping[str, Any]] = []
+    for split in dict.fromkeys(cell.place.split for cell in done):
+        rows = []
+        for name, row in table.rows.items():
+            if row.kind == "v2":
+                continue
+            evaluated, lacking = _evaluated(name, {cell: done[cell] for cell in done if cell.place.split == split})
+            rows += [] if evaluated is None else [evaluated]
+            missing += lacking
+        if rows:
+            splits[split] = split_table(table, rows, best=best)
+            best = splits[split]["best_canvas"]
+            records += [record for row in rows for record in row.records]
+    return {
+        "title": table.title,
+        "command": asked.command,
+        "data": _data(table, asked, pairs, records),
+        "splits": splits,
+        "says": {name: row.says for name, row in table.rows.items()},
+        "missing": missing,
+        "seconds": _seconds(records),
+        "environments": _environments(records),
+    }
+
+
+def _evaluated(name: str, done: Mapping[Cell, CellFiles | None]) -> tuple[Evaluated | None, list[str]]:
+    """A row's finished seeds on a split, and in words which are not."""
+    own = {cell: files for cell, files in done.items() if cell.row == name}
+    seeds = sorted({cell.place.seed for cell in own})
+    whole = [seed for seed in seeds if all(files for cell, files in own.items() if cell.place.seed == seed)]
+    lacking = [f"{cell}" for cell, files in own.items() if files is None]
+    chosen = [files for cell, files in own.items() if cell.place.seed in whole and files is not None]
+    if not chosen:
+        return None, lacking
+    return Evaluated(name, [each.record() for each in chosen], concat_ranks([each.ranks() for each in chosen])), lacking
+
+
+def _data(table: TableConfig, asked: Asked, pairs: PairedSet, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    config = table.config(None, asked.words).data
+    source = DATASETS[config.name]
+    verdicts = {} if config.root is None else verify(config.name, config.root, pairs)
+    sentences = [f"The keys of its {split} split: {verdict}." for split, verdict in verdicts.items()]
+    counts = {
+        (record["split"], record["train_photos"], record["train_sketches"], record["test_photos"]): None
+        for record in records
+    }
+    sentences += [
+        f"{'A fold' if split == 'fold' else 'The test split'}: trained on {sketches} sketches of {photos} photos, "
+        f"a gallery of {gallery}."
+        for split, photos, sketches, gallery in counts
+    ]
+    return {
+        "name": pairs.name,
+        "license": source.license,
+        "citation": source.citation,
+        "note": source.note,
+        "splits": sentences,
+    }
+
+
+def _seconds(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    spent: dict[str, list[float]] = {}
+    for record in records:
+        spent.setdefault(record["row"], []).append(record["seconds"])
+    return {row: sum(each) / len(each) for row, each in spent.items()}
+
+
+def _environments(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The distinct ones, in the order in which they are met."""
+    found: list[Mapping[str, Any]] = []
+    for record in records:
+        if record["environment"] not in found:
+            found.append(record["environment"])
+    return found

@@ -1,0 +1,118 @@
+"""Trains the cells of a table, each in a folder of its own, its teachers before it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from lightning_fabric import Fabric
+
+from sketchkit import atomic
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, native_precision
+from sketchkit.recipes.fgsbir import (
+    FgsbirRun,
+    Trained,
+    teacher_embeddings,
+    train_direct,
+    train_teacher,
+    train_v1,
+)
+from sketchkit.recipes.pairs import PairedSet, split_pairs
+from sketchkit.recipes.progress import note
+from sketchkit.recipes.protocol.cells import Cell, Place
+from sketchkit.recipes.protocol.evaluating import acc_per_canvas
+from sketchkit.recipes.run_folder import make_folder
+
+__all__ = ["Training", "joined"]
+
+
+class Training:
+    """Trains cells, or finds them trained.
+
+    A cell's folder is named by its settings, so that those of other settings lie beside it; outputs of frozen layers
+    are shared by all cells that hold out the same photos.
+
+    Args:
+        out: the folder of all.
+        pairs: the whole data set.
+        fabric: the devices.
+    """
+
+    def __init__(self, out: Path, pairs: PairedSet, fabric: Fabric) -> None:
+        self.out, self.pairs, self.fabric = out, pairs, fabric
+
+    def run_of(self, cell: Cell) -> FgsbirRun:
+        """The run that trains a cell."""
+        config = cell.config
+        config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+        cut = split_pairs(self.pairs, config.data, config.seed)
+        watch = partial(acc_per_canvas, test=cut.test) if cell.each_epoch else None
+        folder = make_folder(self.out / cell.row / f"{cell.place.name}-{cell.fingerprint[:8]}")
+        return FgsbirRun(config, cut, self.fabric, folder, self._cache(cell.place), watch)
+
+    def trained(self, cell: Cell) -> tuple[FgsbirRun, Trained]:
+        """A cell's run and network; trained if it is not yet, and so are its teachers."""
+        this = self.run_of(cell)
+        if cell.kind == "teacher":
+            return this, train_teacher(this)
+        if cell.kind == "direct":
+            return this, train_direct(this)
+        finished = (this.out / "v1" / "done.json").is_file()
+        targets = {} if finished else joined([self._targets(teacher) for teacher in cell.teachers])
+        return this, train_v1(this, targets)
+
+    def forget_cache(self, place: Place) -> None:
+        """Remove the outputs of frozen layers for what is held out at a place, when no more cells need them."""
+        shutil.rmtree(self._cache(place), ignore_errors=True)
+
+    def _cache(self, place: Place) -> Path:
+        return self.out / "cache" / place.part
+
+    def _targets(self, teacher: Cell) -> dict[str, torch.Tensor]:
+        """What a teacher makes of the training pairs, from its folder where it has taught before."""
+        kept = self.run_of(teacher).out / "embeddings.safetensors"
+        if kept.is_file():
+            try:
+                return safetensors.torch.load(kept.read_bytes())
+            except safetensors.SafetensorError:
+                note(f"{kept}: damaged, computed anew")
+        this, trained = self.trained(teacher)
+        found = _training_embeddings(teacher, this, trained)
+        atomic.write_bytes(kept, safetensors.torch.save(found))
+        return found
+
+
+def joined(teachers: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Several teachers as one, whose similarity of two pictures is the mean of theirs.
+
+    Args:
+        teachers: of each, (rows, embedding_dim) embeddings of length 1 by name.
+
+    Example:
+        >>> one, two = torch.eye(2), torch.tensor([[0.6, 0.8], [0.6, 0.8]])
+        >>> both = joined([{"photos": one}, {"photos": two}])["photos"]
+        >>> both @ both.T
+        tensor([[1.0000, 0.5000],
+                [0.5000, 1.0000]])
+    """
+    names: Mapping[str, torch.Tensor] = teachers[0] if teachers else {}
+    scale = len(teachers) ** -0.5
+    return {name: torch.cat([scale * each[name] for each in teachers], dim=1).contiguous() for name in names}
+
+
+def _training_embeddings(cell: Cell, this: FgsbirRun, trained: Trained) -> dict[str, torch.Tensor]:
+    model, train = trained.model, this.pairs.train
+    if cell.kind == "teacher":
+        found = teacher_embeddings(this, model)
+    else:
+        largest = model.canvases[-1]
+        sketches = embed_on_canvases(model, train.sketches, [largest], name=f"{cell}: training sketches")
+        photos = embed_photos(model, train.photo_paths, name=f"{cell}: training photos")
+        found = {"photos": photos, "sketches": sketches[largest.size]}
+    return {name: embedded.contiguous() for name, embedded in found.items()}
