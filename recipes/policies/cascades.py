@@ -64,11 +64,16 @@ class MarginCascade(Policy):
         self._right = stacked(training, lambda part: part.right)
         self._costs = stacked(training, lambda part: part.flops + part.search_flops)
         self._first_search = max(part.search_flops for part in training)
+        self._chains: dict[float, Chain] = {}
         self._learn(training, seed)
 
     def chain(self, budget: float) -> Chain:
         """The chain for a mean cost, in FLOPs."""
-        budget += self._first_search
+        if budget not in self._chains:
+            self._chains[budget] = self._best_chain(budget + self._first_search)
+        return self._chains[budget]
+
+    def _best_chain(self, budget: float) -> Chain:
         tried = list(self._affordable(budget))
         if not tried:
             return Chain((0,), ())
@@ -158,6 +163,11 @@ class LearnedCascade(MarginCascade):
         chances = self._after[seen].fitted if fitted else self._after[seen].cross_fitted
         return chances[:, seen[-1]] - chances[:, following]
 
+    def own_params(self, dial: float) -> int:
+        """Of the predictors after each look but the last."""
+        canvases = self.chain(dial).canvases
+        return sum(self._after[canvases[:step]].params for step in range(1, len(canvases)))
+
     def _own_flops(self, canvases: tuple[int, ...]) -> list[float]:
         return [self._after[canvases[:step]].flops for step in range(1, len(canvases))]
 
@@ -186,13 +196,23 @@ class LookThenChoose(Policy):
             for first in range(self._right.shape[1] - 1)
         }
         self._costs = {first: stacked(training, partial(self._total, first=first)) for first in self._after}
+        self._firsts: dict[float, int] = {}
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
         """From the first canvas, and at the price, that found most for `dial` FLOPs."""
-        first = max(self._affordable(dial), key=lambda first: self._found(first, dial))
+        first = self._first(dial)
         price = price_for(_reachable(self._after[first].fitted, first), self._costs[first], dial)
         chances = price.chances(_reachable(self._after[first](outcomes), first), self._total(outcomes, first))
         return Choice(chances, (chances * self._total(outcomes, first)).sum(axis=1))
+
+    def own_params(self, dial: float) -> int:
+        """Of the predictor after the first look."""
+        return self._after[self._first(dial)].params
+
+    def _first(self, dial: float) -> int:
+        if dial not in self._firsts:
+            self._firsts[dial] = max(self._affordable(dial), key=lambda first: self._found(first, dial))
+        return self._firsts[dial]
 
     def _affordable(self, budget: float) -> list[int]:
         return [first for first, costs in self._costs.items() if first == 0 or costs[:, first].mean() <= budget]

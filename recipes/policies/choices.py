@@ -70,6 +70,10 @@ class Policy:
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
         """Learn from outcomes of any number of folds and seeds; by default there is nothing to learn."""
 
+    def own_params(self, dial: float) -> int:
+        """Parameters of its own that it keeps for a value of the dial; thresholds do not count."""
+        return 0
+
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
         """Choose for each sketch, without a look at the truth."""
         raise NotImplementedError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,13 +13,13 @@ from sketchkit.errors import ParameterError
 from sketchkit.recipes.config import SelectorConfig
 from sketchkit.recipes.policies.blind import BestMixture, Fixed, Oracle, UniformRandom
 from sketchkit.recipes.policies.cascades import LearnedCascade, LookThenChoose, MarginCascade
-from sketchkit.recipes.policies.choices import Choice, Policy, Sees, by_fold, photo_groups, stacked
+from sketchkit.recipes.policies.choices import Policy, Sees, photo_groups
 from sketchkit.recipes.policies.drawn import MeasureNetwork, MeasureRule
+from sketchkit.recipes.policies.judging import Judged, Setting, cross_fitted, default_budgets
 from sketchkit.recipes.policies.outcomes import Outcomes
 from sketchkit.recipes.policies.recurrent import StrokeReader
-from sketchkit.recipes.progress import progress
 
-__all__ = ["Estimate", "Point", "all_policies", "best_affordable", "compare"]
+__all__ = ["Estimate", "Point", "all_policies", "best_affordable", "compare", "points_of"]
 
 Values = NDArray[np.float64]
 
@@ -87,28 +86,23 @@ def compare(
         ParameterError: there are fewer than two folds: no policy may be judged on what it was fitted on.
         DataError: canvases, or the sketches of a fold, are not the same for all.
     """
-    costs = stacked(outcomes, lambda part: part.flops).mean(axis=0)
-    folds = list(by_fold(outcomes))
-    if len(folds) < 2:
-        raise ParameterError("policies are judged on folds they were not fitted on; give outcomes of at least two")
-    if budgets is None:
-        budgets = np.geomspace(costs[0], costs[-1], 10).tolist()
     policies = all_policies(outcomes) if policies is None else policies
-    judged: dict[tuple[Policy, float], list[_Judged]] = defaultdict(list)
-    for held_out in folds:
-        training = [part for part in outcomes if part.fold != held_out[0].fold]
-        blind = BestMixture()
-        blind.fit(training, seed)
-        for policy in progress(policies, f"policies: fold {held_out[0].fold + 1}", unit="policy"):
-            policy.fit(training, seed)
-            for value in policy.values(budgets):
-                for part in held_out:
-                    judged[policy, value].append(_Judged.of(part, policy.choose(part, value), blind))
-    owner = photo_groups([part for fold in folds for part in fold])
+    budgets = default_budgets(outcomes) if budgets is None else budgets
+    return points_of(cross_fitted(outcomes, policies, budgets, seed), seed=seed, draws=draws)
+
+
+def points_of(judged: Mapping[Setting, Sequence[Judged]], *, seed: int = 0, draws: int = 2000) -> list[Point]:
+    """What each setting comes to, in the order given.
+
+    Args:
+        judged: the same outcomes for all settings, in the same order.
+        seed: of the draws.
+        draws: bootstrap samples.
+    """
+    owner = photo_groups([each.part for each in next(iter(judged.values()))])
     photos = int(owner.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(photos, np.full(photos, 1 / photos), draws)
-    sizes = outcomes[0].canvases
-    return [_point(policy, value, parts, sizes, owner, drawn) for (policy, value), parts in judged.items()]
+    return [_point(policy, value, parts, owner, drawn) for (policy, value), parts in judged.items()]
 
 
 def all_policies(outcomes: Sequence[Outcomes], config: SelectorConfig | None = None) -> list[Policy]:
@@ -163,50 +157,27 @@ def best_affordable(points: Sequence[Point], budget: float) -> tuple[Point, str]
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """What one policy did on the sketches of one fold and seed."""
-
-    hits: Values
-    flops: Values
-    blind: Values
-    same_mix: Values
-    uniform: Values
-    chances: Values
-
-    @classmethod
-    def of(cls, part: Outcomes, choice: Choice, blind: BestMixture) -> _Judged:
-        mix = choice.chances.mean(axis=0)
-        at_equal_cost = blind.choose(part, float(choice.flops.mean()))
-        return cls(
-            choice.hits(part),
-            choice.flops,
-            at_equal_cost.hits(part),
-            part.right @ mix,
-            part.right.mean(axis=1),
-            choice.chances,
-        )
-
-
 def _point(
     policy: Policy,
     value: float,
-    parts: Sequence[_Judged],
-    sizes: tuple[int, ...],
+    parts: Sequence[Judged],
     owner: NDArray[np.int64],
     drawn: NDArray[np.int64],
 ) -> Point:
-    hits, flops, blind, same_mix, uniform = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("hits", "flops", "blind", "same_mix", "uniform")
+    hits, blind = (
+        np.concatenate([choice.hits(each.part) for each, choice in zip(parts, choices, strict=True)])
+        for choices in ([each.choice for each in parts], [each.blind for each in parts])
     )
+    same_mix = np.concatenate([each.same_mix for each in parts])
+    uniform = np.concatenate([each.uniform for each in parts])
+    flops = np.concatenate([each.choice.flops for each in parts])
 
     def estimate(values: Values) -> Estimate:
         sums, counts = np.bincount(owner, values), np.bincount(owner)
         low, high = np.quantile((drawn @ sums) / (drawn @ counts), [0.025, 0.975])
         return Estimate(float(values.mean()), float(low), float(high))
 
-    shares = np.concatenate([part.chances for part in parts]).mean(axis=0)
+    shares = np.concatenate([each.choice.chances for each in parts]).mean(axis=0)
     return Point(
         policy.name,
         policy.sees,
@@ -218,5 +189,5 @@ def _point(
         estimate(hits - blind),
         estimate(hits - same_mix),
         estimate(hits - uniform),
-        dict(zip(sizes, shares.tolist(), strict=True)),
+        dict(zip(parts[0].part.canvases, shares.tolist(), strict=True)),
     )

@@ -83,6 +83,10 @@ class MeasureNetwork(Policy):
         self._model = SuccessModel.fit(features, right, photo_groups(training), seed)
         self._flops = stacked(training, lambda part: part.flops)
 
+    def own_params(self, dial: float) -> int:
+        """Of the predictor."""
+        return self._model.params
+
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
         """At the price that spends `dial` FLOPs on the training folds."""
         own = self._model.flops

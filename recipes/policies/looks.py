@@ -80,6 +80,11 @@ class AfterLooks:
         return self._model.fitted
 
     @property
+    def params(self) -> int:
+        """Of the predictor, and of the projection of the embedding."""
+        return self._model.params + (0 if self._axes is None else self._axes.size)
+
+    @property
     def flops(self) -> float:
         """Of one prediction."""
         projected = 0 if self._axes is None else 2 * self._axes.size

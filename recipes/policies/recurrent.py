@@ -63,6 +63,10 @@ class StrokeReader(Policy):
             sketches, rewards = over_seeds(training, partial(_rewards, config=config, costs=costs))
             self.selectors[lambda_F] = self._trained(sketches, torch.from_numpy(rewards).float(), config, costs, seed)
 
+    def own_params(self, dial: float) -> int:
+        """Of the selector."""
+        return sum(parameter.numel() for parameter in self.selectors[dial].parameters())
+
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
         """The likeliest canvas by the selector of lambda_F = `dial`."""
         selector = self.selectors[dial]

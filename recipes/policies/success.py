@@ -87,6 +87,11 @@ class SuccessModel:
         return chances
 
     @property
+    def params(self) -> int:
+        """Of the network; what its inputs are standardized by is folded into its first layer."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
     def flops(self) -> float:
         """Of one prediction, in the paper's convention."""
         return float(cost(self.network, (torch.zeros(1, len(self.center), dtype=torch.float64),)).flops)

@@ -16,15 +16,19 @@ Results = Mapping[str, Any]
 _SPLITS = {"fold": "Held-out folds of the training photos", "test": "The official test split"}
 
 
-def table_page(results: Results) -> str:
+def table_page(results: Results, figures: str = ".") -> str:
     """The page, as Markdown.
 
     Args:
         results: as in `table.json`.
+        figures: the folder of results, as seen from the page.
     """
     lines = [f"# {results['title']}", "", *_opening(results)]
     for split, found in results["splits"].items():
         lines += ["", f"## {_SPLITS[split]}", "", *_split(found)]
+        for student, compared in results["policies"].items():
+            if split in compared["at_budget"]:
+                lines += ["", *_policies(student, compared, split, figures)]
     lines += ["", "## Rows", "", *(f"- **{name}**: {says}" for name, says in results["says"].items() if says)]
     if results["missing"]:
         lines += ["", "Not finished, and therefore not above: " + "; ".join(results["missing"]) + "."]
@@ -62,10 +66,10 @@ def _opening(results: Results) -> Iterator[str]:
         yield data["note"]
     yield from data["splits"]
     yield ""
-    yield "acc@k is the share of sketches whose photo is among the first k of the gallery, in per cent. A figure is the"
-    yield "mean over all sketches and seeds after the last epoch; in brackets its 95 % interval, by drawing photos with"
-    yield "replacement, each with all its sketches of all seeds; after ± the standard deviation over seeds. FLOPs are of"
-    yield "a query, in the paper's convention."
+    yield "acc@k is the share of sketches whose photo is among the first k of the gallery, in per cent. A figure is"
+    yield "the mean over all sketches and seeds after the last epoch; in brackets its 95 % interval, by drawing photos"
+    yield "with replacement, each with all its sketches of all seeds; after ± the standard deviation over seeds. FLOPs"
+    yield "are of a query, in the paper's convention."
 
 
 def _split(found: Results) -> Iterator[str]:
@@ -77,8 +81,8 @@ def _split(found: Results) -> Iterator[str]:
     yield ""
     yield "Bold: the row's most accurate canvas" + (", chosen on the folds." if found["rows"] else ".")
     if watched:
-        yield "*Best epoch* is not a result: it is what would be quoted if each training's best epoch were chosen on the"
-        yield "very photos that are reported."
+        yield "*Best epoch* is not a result: it is what would be quoted if each training's best epoch were chosen on"
+        yield "the very photos that are reported."
     if found["differences"]:
         yield ""
         yield "Differences of acc@1 in points, with the same photos drawn for both sides:"
@@ -103,6 +107,37 @@ def _compared(each: Results) -> list[str]:
     verdict = "above" if found["low"] > 0 else "below" if found["high"] < 0 else "not told apart"
     points, low, high = (f"{100 * found[name]:+.1f}" for name in ("value", "low", "high"))
     return [f"{each['first']} - {each['second']}", points, f"{low} to {high}", verdict]
+
+
+def _policies(student: str, compared: Results, split: str, figures: str) -> Iterator[str]:
+    yield f"### Which canvas: policies for {student}"
+    yield ""
+    if split == "fold":
+        yield "Each policy was fitted on the other folds, and stands here at its most accurate setting within"
+    else:
+        yield "Each policy at the setting that was chosen on the folds, fitted on all of them; the budget was"
+    yield f"{giga(compared['budget'])}FLOPs a query, everything counted. Gains are in points of acc@1, over the best"
+    yield "random mixture of fixed canvases at equal mean FLOPs, and over random canvases in the policy's own shares."
+    yield ""
+    head = ["policy", "decides by", "FLOPs", "acc@1", "over the best mixture", "over its own shares"]
+    yield from _markdown(head, [_policy(point) for point in compared["at_budget"][split]])
+    if split == "fold":
+        yield ""
+        yield from (
+            f"- {name}: {chosen.get('why') or chosen['refused']}" for name, chosen in compared["chosen"].items()
+        )
+    yield ""
+    folder = f"{figures}/policies/{student}/{'folds' if split == 'fold' else 'test'}"
+    yield f"![Accuracy against FLOPs of every policy]({folder}/policies.svg)"
+
+
+def _policy(point: Results) -> list[str]:
+    mean, low, high = map(_percent, point["accuracy"])
+    gains = [
+        "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * value for value in point[name]))
+        for name in ("over_blind", "over_same_mix")
+    ]
+    return [point["policy"], point["sees"], giga(point["flops"]), f"{mean} ({low} to {high})", *gains]
 
 
 def _origin(results: Results) -> Iterator[str]:

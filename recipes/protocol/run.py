@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.datasets import DATASETS, load_pairs, verify
 from sketchkit.recipes.determinism import deterministic
 from sketchkit.recipes.fgsbir import launch
-from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.pairs import PairedSet, split_pairs
 from sketchkit.recipes.photos import check_photos
 from sketchkit.recipes.progress import note, progress
 from sketchkit.recipes.protocol.cells import Cell, cells_of, has_test_split, places_of
@@ -21,8 +22,9 @@ from sketchkit.recipes.protocol.evaluating import evaluate
 from sketchkit.recipes.protocol.page import table_csv, table_page
 from sketchkit.recipes.protocol.results import CellFiles, Results
 from sketchkit.recipes.protocol.rows import TableConfig
+from sketchkit.recipes.protocol.selecting import Student, chosen_before, select_canvases, selected_rows
 from sketchkit.recipes.protocol.table import Evaluated, split_table
-from sketchkit.recipes.protocol.training import Training
+from sketchkit.recipes.protocol.training import Training, load_outcomes
 from sketchkit.recipes.rank_table import concat_ranks, write_ranks
 from sketchkit.recipes.run_folder import clear_temporaries, make_folder, write_json
 
@@ -79,12 +81,15 @@ def run_table(table: TableConfig, asked: Asked, results: Path, page: Path | None
     if asked.train:
         wanted = {(cell.row, cell.place) for cell in cells_of(table, pairs, places, rows=asked.rows, words=asked.words)}
         _train(table, [cell for cell in every if (cell.row, cell.place) in wanted], done, pairs, kept)
-    found = _table(table, asked, pairs, done)
+    evaluated, missing = _evaluated_rows(table, splits, done)
+    compared = _selected(table, asked, pairs, done, evaluated, results)
+    found = _table(table, asked, pairs, evaluated) | {"policies": compared, "missing": missing}
     write_json(results / "table.json", found)
     atomic.write_text(results / "table.csv", table_csv(found))
-    atomic.write_text(results / "table.md" if page is None else page, table_page(found))
-    ranks = [files.ranks() for files in done.values() if files is not None]
-    if ranks:
+    page = results / "table.md" if page is None else page
+    make_folder(page.parent)
+    atomic.write_text(page, table_page(found, Path(os.path.relpath(results, page.parent)).as_posix()))
+    if ranks := [row.ranks for rows in evaluated.values() for row in rows.values()]:
         write_ranks(concat_ranks(ranks), results / "ranks.parquet")
     return found
 
@@ -118,49 +123,90 @@ def _train(
         this, trained = training.trained(cell)
         found = evaluate(cell, this, trained)
         outcomes = found.outcomes if cell.row in selected else None
+        if outcomes is not None:
+            outcomes.save(training.outcomes_path(cell))
+            outcomes = replace(outcomes, embeddings=None)  # too large to keep with the results
         kept.write(cell, found.record, found.ranks, outcomes)
         done[cell] = kept.finished(cell)
         if not any(done[other] is None for other in cells if other.place.part == cell.place.part):
             training.forget_cache(cell.place)
 
 
-def _table(table: TableConfig, asked: Asked, pairs: PairedSet, done: Mapping[Cell, CellFiles | None]) -> dict[str, Any]:
-    splits, best, missing = {}, None, []
-    records: list[Mapping[str, Any]] = []
-    for split in dict.fromkeys(cell.place.split for cell in done):
-        rows = []
-        for name, row in table.rows.items():
-            if row.kind == "v2":
+def _evaluated_rows(
+    table: TableConfig, splits: Sequence[str], done: Mapping[Cell, CellFiles | None]
+) -> tuple[dict[str, dict[str, Evaluated]], list[str]]:
+    """Split -> row -> its finished seeds; and in words which cells are not."""
+    found: dict[str, dict[str, Evaluated]] = {split: {} for split in splits}
+    for split in splits:
+        for name in table.rows:
+            own = {cell: files for cell, files in done.items() if (cell.row, cell.place.split) == (name, split)}
+            lacking = {cell.place.seed for cell, files in own.items() if files is None}
+            whole = [files for cell, files in own.items() if files is not None and cell.place.seed not in lacking]
+            if whole:
+                ranks = concat_ranks([files.ranks() for files in whole])
+                found[split][name] = Evaluated(name, [files.record() for files in whole], ranks)
+    return found, [str(cell) for cell, files in done.items() if files is None]
+
+
+def _selected(
+    table: TableConfig,
+    asked: Asked,
+    pairs: PairedSet,
+    done: Mapping[Cell, CellFiles | None],
+    evaluated: dict[str, dict[str, Evaluated]],
+    results: Path,
+) -> dict[str, Any]:
+    """Add the V2 rows to those evaluated; student row -> what was chosen."""
+    compared = {}
+    folder = results / "policies"
+    for name in dict.fromkeys(row.student for row in table.rows.values() if row.kind == "v2"):
+        if name not in evaluated.get("fold", {}) or evaluated["fold"][name].folds < 2:
+            note(f"{name}: policies are fitted on other folds than they are judged on; they come when all are finished")
+            continue
+        cells = {
+            cell: files
+            for cell, files in done.items()
+            if files is not None
+            and cell.row == name
+            and name in evaluated[cell.place.split]
+            and cell.place.seed in evaluated[cell.place.split][name].seeds
+        }
+        cut = {cell: split_pairs(pairs, cell.config.data, cell.config.seed).test for cell in cells}
+        student = Student(name, cells, {cell: part.photo_keys for cell, part in cut.items()})
+        record = chosen_before(table, student, folder)
+        if record is None:
+            if not asked.train:
+                note(f"{name}: its policies are not fitted on these cells yet")
                 continue
-            evaluated, lacking = _evaluated(name, {cell: done[cell] for cell in done if cell.place.split == split})
-            rows += [] if evaluated is None else [evaluated]
-            missing += lacking
+            sketches = {cell: part.sketches for cell, part in cut.items()}
+            outcomes = load_outcomes(cells, sketches, Path(table.config(None, asked.words).out))
+            record = select_canvases(table, student, outcomes, folder)
+        for split, rows in evaluated.items():
+            rows |= {row.name: row for row in selected_rows(record, student, folder, split)}
+        compared[name] = {key: record[key] for key in ("budget", "chosen", "at_budget")}
+    return compared
+
+
+def _table(
+    table: TableConfig, asked: Asked, pairs: PairedSet, evaluated: Mapping[str, Mapping[str, Evaluated]]
+) -> dict[str, Any]:
+    splits: dict[str, Any] = {}
+    best = None
+    for split, rows in evaluated.items():
         if rows:
-            splits[split] = split_table(table, rows, best=best)
+            # In the order of the table's rows; a canvas is chosen on the folds where there are any.
+            splits[split] = split_table(table, [rows[name] for name in table.rows if name in rows], best=best)
             best = splits[split]["best_canvas"]
-            records += [record for row in rows for record in row.records]
+    records = [record for rows in evaluated.values() for row in rows.values() for record in row.records]
     return {
         "title": table.title,
         "command": asked.command,
         "data": _data(table, asked, pairs, records),
         "splits": splits,
         "says": {name: row.says for name, row in table.rows.items()},
-        "missing": missing,
         "seconds": _seconds(records),
         "environments": _environments(records),
     }
-
-
-def _evaluated(name: str, done: Mapping[Cell, CellFiles | None]) -> tuple[Evaluated | None, list[str]]:
-    """A row's finished seeds on a split, and in words which are not."""
-    own = {cell: files for cell, files in done.items() if cell.row == name}
-    seeds = sorted({cell.place.seed for cell in own})
-    whole = [seed for seed in seeds if all(files for cell, files in own.items() if cell.place.seed == seed)]
-    lacking = [f"{cell}" for cell, files in own.items() if files is None]
-    chosen = [files for cell, files in own.items() if cell.place.seed in whole and files is not None]
-    if not chosen:
-        return None, lacking
-    return Evaluated(name, [each.record() for each in chosen], concat_ranks([each.ranks() for each in chosen])), lacking
 
 
 def _data(table: TableConfig, asked: Asked, pairs: PairedSet, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class Evaluated:
         return sorted({int(record["seed"]) for record in self.records})
 
     @property
+    def folds(self) -> int:
+        """How many."""
+        return len({int(record["fold"]) for record in self.records})
+
+    @property
     def canvases(self) -> list[str]:
         """The sizes, as they stand behind `name@`; empty where a policy chose."""
         sizes = [row.partition("@")[2] for row in self.ranks.rows]
@@ -83,17 +88,25 @@ def _lines(table: TableConfig, row: Evaluated) -> Iterator[dict[str, Any]]:
             "kind": table.row(row.name).kind,
             "network": first["network"],
             "canvas": canvas,
-            "params": first["params"],
+            "shares": _shares(row) if not row.canvases else None,
+            "params": round(float(np.mean([record["params"] for record in row.records]))),
             "flops": float(np.average(flops, weights=weights)),
             **{f"acc@{top}": _figure(estimate(row.ranks, part, f"acc@{top}")) for top in TOPS},
             "best_epoch_acc@1": _best_epoch(row.records, canvas),
             "epochs": first["epoch"],
             "seeds": row.seeds,
-            "folds": len({record["fold"] for record in row.records}),
+            "folds": row.folds,
             "photos": len(set(row.ranks.columns["photo"].tolist())),
             "sketches": len(set(row.ranks.columns["sketch"].tolist())),
             "seconds": float(np.mean([record["seconds"] for record in row.records])),
         }
+
+
+def _shares(row: Evaluated) -> dict[str, float]:
+    """Canvas -> share of the sketches that a policy sent there."""
+    sizes, counts = np.unique(row.ranks.columns["canvas"].astype(str), return_counts=True)
+    order = np.argsort(sizes.astype(int))
+    return {str(sizes[place]): float(counts[place] / counts.sum()) for place in order}
 
 
 def _best_epoch(records: Sequence[Record], canvas: str) -> float | None:

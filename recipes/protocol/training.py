@@ -24,12 +24,17 @@ from sketchkit.recipes.fgsbir import (
     train_v1,
 )
 from sketchkit.recipes.pairs import PairedSet, split_pairs
+from sketchkit.recipes.policies.outcomes import Outcomes
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.protocol.cells import Cell, Place
 from sketchkit.recipes.protocol.evaluating import acc_per_canvas
+from sketchkit.recipes.protocol.results import CellFiles
 from sketchkit.recipes.run_folder import make_folder
+from sketchkit.sketch_set import SketchSet
 
-__all__ = ["Training", "joined"]
+__all__ = ["Training", "joined", "load_outcomes"]
+
+_OUTCOMES = "outcomes.npz"
 
 
 class Training:
@@ -53,7 +58,7 @@ class Training:
         config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
         cut = split_pairs(self.pairs, config.data, config.seed)
         watch = partial(acc_per_canvas, test=cut.test) if cell.each_epoch else None
-        folder = make_folder(self.out / cell.row / f"{cell.place.name}-{cell.fingerprint[:8]}")
+        folder = make_folder(_folder(self.out, cell))
         return FgsbirRun(config, cut, self.fabric, folder, self._cache(cell.place), watch)
 
     def trained(self, cell: Cell) -> tuple[FgsbirRun, Trained]:
@@ -70,6 +75,10 @@ class Training:
     def forget_cache(self, place: Place) -> None:
         """Remove the outputs of frozen layers for what is held out at a place, when no more cells need them."""
         shutil.rmtree(self._cache(place), ignore_errors=True)
+
+    def outcomes_path(self, cell: Cell) -> Path:
+        """Where a cell's outcomes lie, embeddings included."""
+        return _folder(self.out, cell) / _OUTCOMES
 
     def _cache(self, place: Place) -> Path:
         return self.out / "cache" / place.part
@@ -88,6 +97,26 @@ class Training:
         return found
 
 
+def load_outcomes(
+    cells: Mapping[Cell, CellFiles], sketches: Mapping[Cell, SketchSet], out: Path
+) -> dict[Cell, Outcomes]:
+    """The outcomes of cells, with their embeddings if all were trained in this folder, else without.
+
+    Args:
+        cells: finished ones.
+        sketches: each one's evaluated drawings.
+        out: the folder of the trainings.
+
+    Raises:
+        MissingDataError, DataError: as `CellFiles.outcomes`.
+    """
+    paths = {cell: _folder(out, cell) / _OUTCOMES for cell in cells}
+    if all(path.is_file() for path in paths.values()):
+        return {cell: Outcomes.load(path, sketches[cell]) for cell, path in paths.items()}
+    note("policies that look at embeddings are left out: not all students were trained in this folder")
+    return {cell: files.outcomes(sketches[cell]) for cell, files in cells.items()}
+
+
 def joined(teachers: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Several teachers as one, whose similarity of two pictures is the mean of theirs.
 
@@ -104,6 +133,10 @@ def joined(teachers: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     names: Mapping[str, torch.Tensor] = teachers[0] if teachers else {}
     scale = len(teachers) ** -0.5
     return {name: torch.cat([scale * each[name] for each in teachers], dim=1).contiguous() for name in names}
+
+
+def _folder(out: Path, cell: Cell) -> Path:
+    return out / cell.row / f"{cell.place.name}-{cell.fingerprint[:8]}"
 
 
 def _training_embeddings(cell: Cell, this: FgsbirRun, trained: Trained) -> dict[str, torch.Tensor]:
