@@ -63,7 +63,7 @@ def table(
     from sketchkit.recipes.protocol.terminal import format_splits
 
     chosen = {Splits.FOLDS: ("fold",), Splits.TEST: ("test",), Splits.BOTH: ("fold", "test")}[splits]
-    command = shlex.join(["sketchkit", *sys.argv[1:]])
+    command = " ".join(["sketchkit", *map(_shown, sys.argv[1:])])
     try:
         found = run_table(configured, Asked(words, chosen, asked_seeds, only, train, command), folder, page)
     except KeyboardInterrupt:
@@ -72,6 +72,12 @@ def table(
     typer.echo()
     typer.echo(format_splits(found))
     typer.echo(f"Table: {(folder / 'table.md' if page is None else page).resolve()}")
+
+
+def _shown(word: str) -> str:
+    """A word of the command for others to repeat: where the data lie here is nobody's business."""
+    name, equals, value = word.partition("=")
+    return f"data.root=.../{Path(value).name}" if equals and name == "data.root" else shlex.quote(word)
 
 
 def _names(text: str | None) -> list[str] | None:

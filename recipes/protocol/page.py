@@ -61,7 +61,8 @@ def table_csv(results: Results) -> str:
 
 def _opening(results: Results) -> Iterator[str]:
     data = results["data"]
-    yield f"Data: {data['name']}. {data['citation']}. License: {data['license']}."
+    cited = f" {data['citation']}." if data["citation"] else ""
+    yield f"Data: {data['name']}.{cited} License: {data['license']}."
     if data["note"]:
         yield data["note"]
     yield from data["splits"]
@@ -73,16 +74,19 @@ def _opening(results: Results) -> Iterator[str]:
 
 
 def _split(found: Results) -> Iterator[str]:
-    watched = any(row["best_epoch_acc@1"] is not None for row in found["rows"])
+    best = [row for row in found["rows"] if row["canvas"] == found["best_canvas"][row["row"]]]
+    watched = any(row["best_epoch_acc@1"] is not None for row in best)
     head = ["row", "network", "canvas", "params", "FLOPs", "acc@1", "acc@5", "acc@10", "seeds"]
     if watched:
         head.insert(6, "best epoch")
-    yield from _markdown(head, [_cells(row, found["best_canvas"], watched=watched) for row in found["rows"]])
+    yield "Each row on its most accurate canvas" + (", chosen on the folds:" if found["chosen_on_folds"] else ":")
     yield ""
-    yield "Bold: the row's most accurate canvas" + (", chosen on the folds." if found["rows"] else ".")
+    yield from _markdown(head, [_cells(row, watched=watched) for row in best])
     if watched:
+        yield ""
         yield "*Best epoch* is not a result: it is what would be quoted if each training's best epoch were chosen on"
         yield "the very photos that are reported."
+    yield from _per_canvas(found["rows"])
     if found["differences"]:
         yield ""
         yield "Differences of acc@1 in points, with the same photos drawn for both sides:"
@@ -90,16 +94,36 @@ def _split(found: Results) -> Iterator[str]:
         yield from _markdown(["", "points", "95 % interval", ""], [_compared(each) for each in found["differences"]])
 
 
-def _cells(row: Results, best: Mapping[str, str], *, watched: bool) -> list[str]:
-    name = f"**{row['row']}**" if best[row["row"]] == row["canvas"] else row["row"]
-    first = row["acc@1"]
-    deviation = "" if first["seed_deviation"] is None else f" ± {100 * first['seed_deviation']:.1f}"
-    cells = [name, row["network"], row["canvas"], mega(row["params"]), giga(row["flops"])]
-    cells.append(f"{_percent(first['value'])} ({_percent(first['low'])} to {_percent(first['high'])}){deviation}")
+def _per_canvas(rows: Sequence[Results]) -> Iterator[str]:
+    """acc@1 of each row on each canvas, those that have several."""
+    sizes = sorted({row["canvas"] for row in rows if row["canvas"].isdecimal()}, key=int)
+    per_row: dict[str, dict[str, Results]] = {}
+    for row in rows:
+        per_row.setdefault(row["row"], {})[row["canvas"]] = row
+    several = {name: canvases for name, canvases in per_row.items() if len(canvases) > 1}
+    if not several:
+        return
+    yield ""
+    yield "acc@1 on each canvas, in pixels:"
+    yield ""
+    lines = []
+    for name, canvases in several.items():
+        lines.append([name, *(_interval(canvases[size]["acc@1"]) if size in canvases else "" for size in sizes)])
+    yield from _markdown(["row", *sizes], lines)
+
+
+def _cells(row: Results, *, watched: bool) -> list[str]:
+    cells = [row["row"], row["network"], row["canvas"], mega(row["params"]), giga(row["flops"])]
+    deviation = row["acc@1"]["seed_deviation"]
+    cells.append(_interval(row["acc@1"]) + ("" if deviation is None else f" ± {100 * deviation:.1f}"))
     if watched:
         quoted = row["best_epoch_acc@1"]
         cells.append("" if quoted is None else _percent(quoted))
     return [*cells, _percent(row["acc@5"]["value"]), _percent(row["acc@10"]["value"]), str(len(row["seeds"]))]
+
+
+def _interval(figure: Results) -> str:
+    return f"{_percent(figure['value'])} ({_percent(figure['low'])} to {_percent(figure['high'])})"
 
 
 def _compared(each: Results) -> list[str]:

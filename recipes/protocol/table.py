@@ -63,7 +63,7 @@ def split_table(table: TableConfig, rows: Sequence[Evaluated], *, best: Mapping[
         best: row -> best canvas, where that was chosen on another split; None: the most accurate here.
 
     Returns:
-        `rows`: one a row and canvas; `differences`; `best_canvas` of each row.
+        `rows`: one a row and canvas; `differences`; `best_canvas` of each row, and whether the folds chose it.
     """
     lines = [line for row in rows for line in _lines(table, row)]
     chosen = dict(best or {})
@@ -72,6 +72,7 @@ def split_table(table: TableConfig, rows: Sequence[Evaluated], *, best: Mapping[
         chosen.setdefault(row.name, max(own, key=lambda line: line["acc@1"]["value"])["canvas"])
     return {
         "rows": lines,
+        "chosen_on_folds": best is not None,
         "best_canvas": {row.name: chosen[row.name] for row in rows},
         "differences": list(_differences(table, {row.name: row for row in rows}, chosen)),
     }

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from sketchkit.recipes.policies.blind import Fixed, Oracle, UniformRandom
+from sketchkit.recipes.policies.cascades import MarginCascade
+from sketchkit.recipes.policies.recurrent import StrokeReader
 from sketchkit.recipes.protocol.rows import load_table
 from sketchkit.recipes.protocol.run import Asked, run_table
 
@@ -17,7 +20,11 @@ rows:
   v1:
     says: It learns.
     each_epoch: true
+  v2: {kind: v2}
+  v2-paper: {kind: v2, policy: "GRU, REINFORCE"}
+budget: 0.05e9
 differences:
+  - [v2, v1]
   - [v1, teacher]
 """
 
@@ -41,5 +48,13 @@ def finished(paired_folder, write_table, tmp_path_factory) -> Path:
     """The folder of a finished table: `made.yaml`, `run/`, `results/`."""
     folder = tmp_path_factory.mktemp("table")
     words = [f"data.root={paired_folder}", f"out={folder / 'run'}"]
-    run_table(load_table(str(write_table(folder))), Asked(words, command="sketchkit table made"), folder / "results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sketchkit.recipes.protocol.selecting.all_policies", few_policies)
+        run_table(load_table(str(write_table(folder))), Asked(words, command="sketchkit table"), folder / "results")
     return folder
+
+
+def few_policies(outcomes, config):
+    """One of each kind; all of them are tested elsewhere."""
+    fixed = [Fixed(place, size) for place, size in enumerate(outcomes[0].canvases)]
+    return [*fixed, UniformRandom(), StrokeReader("reinforce", config), MarginCascade(), Oracle()]

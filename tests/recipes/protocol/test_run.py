@@ -2,10 +2,23 @@
 
 import csv
 import json
+import re
+import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from sketchkit import adapt
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.cli import app
+from sketchkit.recipes.policies.blind import Fixed, Oracle
+from sketchkit.recipes.protocol.rows import load_table
+from sketchkit.recipes.protocol.run import Asked, run_table
+from sketchkit.recipes.protocol.training import Training
 from sketchkit.recipes.rank_table import read_ranks
 
 
@@ -24,8 +37,14 @@ def test_the_figures_are_those_of_the_ranks(finished):
     table = json.loads((finished / "results" / "table.json").read_text())
     assert list(table["splits"]) == ["fold"], "a folder has no official test split"
     rows = table["splits"]["fold"]["rows"]
-    assert [(row["row"], row["canvas"]) for row in rows] == [("teacher", "64"), ("v1", "32"), ("v1", "64")]
-    for row in rows:
+    assert [(row["row"], row["canvas"]) for row in rows] == [
+        ("teacher", "64"),
+        ("v1", "32"),
+        ("v1", "64"),
+        ("v2", "selected"),
+        ("v2-paper", "selected"),
+    ]
+    for row in rows[:3]:
         ranks = by_hand(finished, f"{row['row']}@{row['canvas']}")
         assert len(ranks) == 2 * 24, "two seeds, all sketches of both folds"
         for top in (1, 5, 10):
@@ -34,3 +53,181 @@ def test_the_figures_are_those_of_the_ranks(finished):
         seeds = [np.mean([rank == 1 for (seed, _), (_, rank) in ranks.items() if seed == wanted]) for wanted in (0, 1)]
         assert row["acc@1"]["seed_deviation"] == pytest.approx(np.std(seeds, ddof=1))
         assert (row["seeds"], row["folds"], row["photos"], row["sketches"]) == ([0, 1], 2, 12, 24)
+
+
+def test_flops_and_params_of_the_networks(finished):
+    table = json.loads((finished / "results" / "table.json").read_text())
+    rows = {(row["row"], row["canvas"]): row for row in table["splits"]["fold"]["rows"]}
+    network = adapt("mobilenet_v2", canvases=(32, 64), photo_size=64)
+    for size in (32, 64):
+        assert rows["v1", str(size)]["flops"] == network.cost().per_canvas[size].flops
+        assert rows["v1", str(size)]["params"] == network.cost().per_canvas[size].params
+    selector = sum(parameter.numel() for parameter in network.canvas_selector.parameters())
+    assert rows["v2-paper", "selected"]["params"] == rows["v1", "64"]["params"] + selector
+
+
+def test_a_picked_canvas_has_the_rank_that_the_student_has_there(finished):
+    table = json.loads((finished / "results" / "table.json").read_text())
+    row = next(row for row in table["splits"]["fold"]["rows"] if row["row"] == "v2-paper")
+    columns = read_ranks(finished / "results" / "ranks.parquet").where(row="v2-paper").columns
+    found = []
+    for seed, sketch, canvas, rank in zip(*(columns[n] for n in ("seed", "sketch", "canvas", "rank")), strict=True):
+        assert by_hand(finished, f"v1@{canvas}")[seed, sketch][1] == rank
+        found.append(rank == 1)
+    assert len(found) == 48
+    assert row["acc@1"]["value"] == pytest.approx(np.mean(found))
+    assert sum(row["shares"].values()) == pytest.approx(1)
+    assert row["flops"] <= 0.05e9
+
+
+def test_differences_are_paired(finished):
+    table = json.loads((finished / "results" / "table.json").read_text())
+    found = {(each["first"], each["second"]): each["acc@1"] for each in table["splits"]["fold"]["differences"]}
+    assert list(found)[1:] == [("v1@32", "teacher@64"), ("v1@64", "teacher@64")]
+    for (first, second), figure in list(found.items())[1:]:
+        one, other = by_hand(finished, first), by_hand(finished, second)
+        assert figure["value"] == pytest.approx(np.mean([(one[k][1] == 1) - (other[k][1] == 1.0) for k in one]))
+
+
+def test_the_watched_epochs_end_at_what_is_reported(finished):
+    """Watched with the frozen blocks put back in the middle of a training; evaluated from the saved model."""
+    for path in (finished / "results" / "cells" / "v1").glob("*.json"):
+        record = json.loads(path.read_text())
+        for canvas, each_epoch in record["each_epoch"].items():
+            assert len(each_epoch) == record["epoch"] == 2
+            assert each_epoch[-1] == record["canvases"][canvas]["acc@1"]
+    table = json.loads((finished / "results" / "table.json").read_text())
+    for row in table["splits"]["fold"]["rows"][1:3]:
+        assert row["best_epoch_acc@1"] >= row["acc@1"]["value"]
+
+
+def test_the_csv_holds_the_table(finished):
+    table = json.loads((finished / "results" / "table.json").read_text())
+    with (finished / "results" / "table.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    for row in table["splits"]["fold"]["rows"]:
+        own = [line for line in lines if (line["row"], line["canvas"]) == (row["row"], row["canvas"])]
+        assert [line["measure"] for line in own] == ["acc@1", "acc@5", "acc@10"]
+        assert [float(line["value"]) for line in own] == [row[line["measure"]]["value"] for line in own]
+    assert sum(line["row"] == "v1@64 - teacher@64" for line in lines) == 1
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def again(folder, paired_folder, *words, out=None, results=None, **asked):
+    settings = [f"data.root={paired_folder}", f"out={out or folder / 'run'}", *words]
+    return run_table(
+        load_table(str(folder / "made.yaml")),
+        Asked(settings, command="sketchkit table", **asked),
+        results or folder / "results",
+    )
+
+
+def test_what_is_finished_is_only_written_again(finished, paired_folder, monkeypatch):
+    monkeypatch.setattr(Training, "trained", None)
+    before = contents(finished / "results")
+    (finished / "results" / "table.md").unlink()
+    again(finished, paired_folder)
+    assert contents(finished / "results") == before
+
+
+def test_results_go_on_without_the_trainings_folders(finished, paired_folder, tmp_path, monkeypatch):
+    """On another machine: cells alone, one of them missing, then the policies fitted without embeddings."""
+    monkeypatch.setattr(Training, "trained", None)
+    monkeypatch.setattr("sketchkit.recipes.protocol.selecting.all_policies", lambda parts, _: [Fixed(0, 32), Oracle()])
+    copied = tmp_path / "results"
+    shutil.copytree(finished / "results" / "cells", copied / "cells")
+    gone = (copied / "cells" / "v1" / "fold1-seed1.json").rename(tmp_path / "kept.json")
+    part = again(finished, paired_folder, out=tmp_path / "run", results=copied, train=False)
+    rows = {(row["row"], row["canvas"]): row for row in part["splits"]["fold"]["rows"]}
+    assert part["missing"] == ["v1, fold1-seed1"]
+    assert rows["v1", "64"]["seeds"] == [0], "seed 1 lacks a fold"
+    assert rows["teacher", "64"]["seeds"] == [0, 1]
+    gone.rename(copied / "cells" / "v1" / "fold1-seed1.json")
+    whole = again(finished, paired_folder, out=tmp_path / "run", results=copied)
+    before = json.loads((finished / "results" / "table.json").read_text())
+    assert whole["splits"]["fold"]["rows"][:3] == before["splits"]["fold"]["rows"][:3]
+    assert whole["policies"]["v1"]["chosen"]["v2"]["policy"] == "fixed 32 px"
+    assert "no policy 'GRU, REINFORCE'" in whole["policies"]["v1"]["chosen"]["v2-paper"]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("teacher.training.learning_rate=0.5", "teacher.training.learning_rate was 0.0005 there and is 0.5 now"),
+        ("data.folds=3", "data.folds was 2 there and is 3 now"),
+        ("student.training.margin=0.1", "student.training.margin was 0.3 there and is 0.1 now"),
+    ],
+)
+def test_results_of_other_settings_are_refused(finished, paired_folder, word, says, monkeypatch):
+    monkeypatch.setattr(Training, "trained", None)
+    before = contents(finished / "results")
+    with pytest.raises(ParameterError, match=rf"{re.escape(says)}; choose another --results=FOLDER"):
+        again(finished, paired_folder, word)
+    assert contents(finished / "results") == before
+
+
+def test_results_of_other_data_are_refused(finished, paired_folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(paired_folder, other)
+    drawing = other / "sketch" / "shape03-1.svg"
+    drawing.write_bytes((other / "sketch" / "shape04-1.svg").read_bytes())
+    with pytest.raises(ParameterError, match="photos or drawings are others than those given now"):
+        again(finished, other)
+
+
+def test_a_set_without_a_test_split(finished, paired_folder):
+    with pytest.raises(ParameterError, match="holds no official test split here; --splits folds needs none"):
+        again(finished, paired_folder, splits=["test"])
+
+
+def test_kill_9_then_the_same_command_ends_with_the_same_files(finished, paired_folder, tmp_path):
+    """Killed while the second cell trains, after the first was finished."""
+    words = [f"data.root={paired_folder}", f"out={tmp_path / 'run'}"]
+    options = ["--rows", "teacher", "--seeds", "0", "--results", tmp_path / "results"]
+    command = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()", "table", finished / "made.yaml"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([*map(str, [*command, *words, *options])], stdout=log, stderr=log)
+        while not list((tmp_path / "run" / "teacher").glob("fold1-*/teacher")):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+    cells = tmp_path / "results" / "cells" / "teacher"
+    assert [path.name for path in cells.glob("*.json")] == ["fold0-seed0.json"]
+    first = (cells / "fold0-seed0.json").read_bytes()
+    again(finished, paired_folder, out=tmp_path / "run", results=tmp_path / "results", rows=["teacher"], seeds=[0])
+    assert (cells / "fold0-seed0.json").read_bytes() == first
+    for place in ("fold0-seed0", "fold1-seed0"):
+        undisturbed = finished / "results" / "cells" / "teacher" / place
+        records = [json.loads(path.with_suffix(".json").read_text()) for path in (cells / place, undisturbed)]
+        assert {**records[0], "seconds": 0} == {**records[1], "seconds": 0}
+        assert (cells / f"{place}.parquet").read_bytes() == undisturbed.with_suffix(".parquet").read_bytes()
+
+
+def test_the_command_line_writes_and_prints_the_table(finished, paired_folder, tmp_path):
+    words = [f"data.root={paired_folder}", f"out={finished / 'run'}", "--no-train", "--splits", "folds"]
+    folders = ["--results", finished / "results", "--page", tmp_path / "docs" / "made.md"]
+    done = CliRunner().invoke(app, ["table", *map(str, [finished / "made.yaml", *words, *folders])])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"^v1 +64 +0\.052 G +\d+\.\d \(", done.output, re.MULTILINE)
+    page = (tmp_path / "docs" / "made.md").read_text()
+    figure = re.search(r"\]\((.*policies\.svg)\)", page)
+    assert figure is not None
+    assert (tmp_path / "docs" / figure[1]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--rows", "v1,teecher"], "no row 'teecher'; did you mean teacher"),
+        (["--seeds", "0,x"], "--seeds 0,x: give whole numbers"),
+        (["student.canvas=3"], "did you mean student.canvases"),
+    ],
+)
+def test_a_wrong_word_of_the_command_is_refused(finished, words, says):
+    done = CliRunner().invoke(app, ["table", str(finished / "made.yaml"), *words])
+    assert isinstance(done.exception, ParameterError)
+    assert says in str(done.exception)
