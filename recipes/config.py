@@ -98,8 +98,8 @@ class TrainingConfig:
     mirror: bool = True
     """Train on mirrored pairs too."""
     stretch: float = 0.0
-    """Stretch and shear a photo and its sketches alike, by up to so much (0.2: a fifth wider or narrower), anew in
-    every epoch: other shapes, and as many pairs more. With frozen blocks it cannot be."""
+    """Stretch and shear a photo and its sketches alike, by up to so much (0.2: a fifth wider or narrower): other
+    shapes, so other pairs. Drawn anew in every epoch; with frozen blocks, once for each variant after the first."""
     bend: float = 0.0
     """Bend a photo and its sketches alike in a few long waves, of so large a share of the object's half side."""
 
@@ -117,8 +117,10 @@ class TrainingConfig:
         _at_least("frozen_blocks", self.frozen_blocks, 0)
         _at_least("stretch", self.stretch, 0)
         _at_least("bend", self.bend, 0)
-        if (self.stretch or self.bend) and self.frozen_blocks:
-            raise ParameterError("stretch and bend draw photos anew in every epoch; set frozen_blocks=0")
+        if (self.stretch or self.bend) and self.frozen_blocks and self.variants < 2:
+            raise ParameterError(
+                "stretch and bend make the variants after the first; with frozen blocks set variants=2"
+            )
 
 
 @dataclass(frozen=True)

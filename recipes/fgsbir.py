@@ -344,6 +344,8 @@ def _inputs(
         variants=training.variants,
         mirror=training.mirror,
         seed=this.config.seed,
+        stretch=training.stretch,
+        bend=training.bend,
         cache=this.cache or this.out / "cache",
         name=name,
     )

@@ -17,6 +17,7 @@ from sketchkit.recipes.frozen import FrozenFront, cached
 from sketchkit.recipes.pairs import PairedSet
 from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.run_folder import fingerprint
+from sketchkit.recipes.warping import PairedWarp, object_boxes
 from sketchkit.sketch_set import SketchSet
 from sketchkit.transforms import jitter
 
@@ -36,10 +37,12 @@ class TrainingInputs:
     """Everything one training reads, behind the frozen layers.
 
     Args:
-        photos: (versions, photos, ...) float16, version 1 mirrored.
+        photos: one (photos, ...) float16 array a version, mirrored versions last: the photo itself, or where pairs are
+            warped, one for each version of the sketches.
         sketches: canvas size -> one (sketches, ...) float16 array a version; mirrored versions last.
         photo_of_sketch: (sketches,) int64.
         variants: unmirrored versions of each sketch.
+        warped: a photo and its sketches have their versions in common.
         targets: the teacher's embeddings of photos and sketches, when there is a teacher.
     """
 
@@ -47,6 +50,7 @@ class TrainingInputs:
     sketches: dict[int, list[NDArray[np.float16]]]
     photo_of_sketch: NDArray[np.int64]
     variants: int
+    warped: bool = False
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -62,6 +66,8 @@ class TrainingInputs:
         seed: int,
         cache: Path,
         name: str,
+        stretch: float = 0.0,
+        bend: float = 0.0,
     ) -> TrainingInputs:
         """Run the frozen layers over photos and sketches, or open what an earlier run kept.
 
@@ -75,16 +81,32 @@ class TrainingInputs:
             seed: of the jitter.
             cache: folder of the caches.
             name: shown on the bars.
+            stretch: how much versions other than the first are stretched and sheared; see `PairedWarp.draw`.
+            bend: how much they are bent.
         """
         mirrors = (False, True) if mirror else (False,)
-        photos = [_kept_photos(front, pairs, photo_size, mirrored, cache, name) for mirrored in mirrors]
+        warps: list[PairedWarp | None] = [None] * variants
+        if warped := bool(stretch or bend):
+            warps[1:] = [
+                PairedWarp.draw(
+                    np.random.default_rng([seed, variant, 6]), len(pairs.photo_paths), stretch=stretch, bend=bend
+                )
+                for variant in range(1, variants)
+            ]
+        photos = [
+            _kept_photos(front, pairs, photo_size, mirrored, warp, cache, name)
+            for mirrored in mirrors
+            for warp in (warps if warped else warps[:1])
+        ]
         sketches: dict[int, list[NDArray[np.float16]]] = {canvas.size: [] for canvas in canvases}
         for mirrored in mirrors:
             for variant in range(variants):
                 drawn = jittered(pairs.sketches, variant, seed)
+                if (warp := warps[variant]) is not None:
+                    drawn = warp.sketches(drawn, pairs.photo_of_sketch)
                 for canvas in canvases:
                     sketches[canvas.size].append(_kept_sketches(front, drawn, canvas, mirrored, cache, name))
-        return cls(photos, sketches, pairs.photo_of_sketch, variants)
+        return cls(photos, sketches, pairs.photo_of_sketch, variants, warped)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
         """How many batches a pass over the photos has; a last batch of one photo is left out."""
@@ -94,25 +116,30 @@ class TrainingInputs:
     def batches(self, epoch: int, *, batch_photos: int, sketches_per_photo: int, seed: int) -> Iterator[dict[str, Any]]:
         """The batches of one epoch, the same each time it is asked for.
 
-        A photo and its sketches share the mirror flag; each sketch's version is drawn anew.
+        A photo and its sketches share the mirror flag, and where pairs are warped the version; else each sketch's
+        version is drawn by itself.
 
         Yields:
             `photos` (photos, ...), `sketches` {canvas: (sketches, ...)}, `owner` (sketches,) into photos, `negative`
             (sketches,) another photo of the batch each, and the teacher's embeddings where there are any.
         """
         generator = np.random.default_rng([seed, epoch, 2])
+        per_mirror = self.variants if self.warped else 1
         order = generator.permutation(len(self.photos[0]))
         by_photo = by_owner(self.photo_of_sketch, len(order))
         for step in range(self.steps_per_epoch(batch_photos)):
             chosen = order[step * batch_photos : (step + 1) * batch_photos]
-            mirrored = generator.integers(0, len(self.photos), len(chosen))
+            mirrored = generator.integers(0, len(self.photos) // per_mirror, len(chosen))
+            shown = mirrored * per_mirror + (generator.integers(0, per_mirror, len(chosen)) if self.warped else 0)
             picked = [generator.permutation(by_photo[photo])[:sketches_per_photo] for photo in chosen]
             owner = np.repeat(np.arange(len(chosen)), [len(each) for each in picked])
             drawn = np.concatenate(picked)
             version = mirrored[owner] * self.variants + generator.integers(0, self.variants, len(drawn))
+            if self.warped:
+                version = shown[owner]
             negative = (owner + generator.integers(1, len(chosen), len(drawn))) % len(chosen)
             batch: dict[str, Any] = {
-                "photos": _gather(self.photos, mirrored, chosen),
+                "photos": _gather(self.photos, shown, chosen),
                 "sketches": {size: _gather(arrays, version, drawn) for size, arrays in self.sketches.items()},
                 "owner": torch.from_numpy(owner),
                 "negative": torch.from_numpy(negative),
@@ -124,13 +151,16 @@ class TrainingInputs:
 
 
 def _kept_photos(
-    front: FrozenFront, pairs: PairedSet, size: int, mirrored: bool, cache: Path, name: str
+    front: FrozenFront, pairs: PairedSet, size: int, mirrored: bool, warp: PairedWarp | None, cache: Path, name: str
 ) -> NDArray[np.float16]:
     def compute(rows: slice) -> torch.Tensor:
         pixels = load_photos(pairs.photo_paths[rows], size)
+        if warp is not None:
+            pixels = warp[rows].photos(pixels, object_boxes(pixels))
         return front(front.adapted.photo_inputs(flipped(pixels) if mirrored else pixels))
 
-    key = fingerprint("photos", front.identity, size, mirrored, pairs.photo_hashes)
+    bent = () if warp is None else (warp.matrices, warp.phases, warp.amplitudes)
+    key = fingerprint("photos", front.identity, size, mirrored, pairs.photo_hashes, *bent)
     return cached(cache, key, len(pairs.photo_paths), compute, name=f"{name}: photos")
 
 

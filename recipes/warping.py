@@ -61,6 +61,10 @@ class PairedWarp:
         amplitudes = generator.normal(0, 1, (pairs, len(_WAVES), 2)) * bend / 2 * falling[:, None]
         return cls(matrices, phases, amplitudes)
 
+    def __getitem__(self, rows: slice) -> PairedWarp:
+        """Those of some pairs."""
+        return PairedWarp(self.matrices[rows], self.phases[rows], self.amplitudes[rows])
+
     def sketches(self, sketches: SketchSet, owner: NDArray[np.int64]) -> SketchSet:
         """Drawings bent, each like the photo it belongs to.
 

@@ -11,6 +11,7 @@ from sketchkit.recipes.datasets import load_pairs
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import TrainingInputs, jittered
 from sketchkit.recipes.photos import load_photos
+from sketchkit.recipes.warping import PairedWarp, object_boxes
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,42 @@ def test_a_network_without_features_cannot_be_split():
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     with pytest.raises(ParameterError, match="a Sequential named `features`"):
         FrozenFront(adapt(network, canvases=(32,)), 1)
+
+
+def test_warped_versions_belong_to_photo_and_sketches_alike(prepared, tmp_path):
+    """By hand: version 1 of both by the same warp, mirrored versions last; a batch never mixes versions."""
+    model, front, pairs, _ = prepared
+    inputs = TrainingInputs.compute(
+        front,
+        pairs,
+        model.canvases,
+        photo_size=64,
+        variants=2,
+        mirror=True,
+        seed=5,
+        cache=tmp_path,
+        name="test",
+        stretch=0.3,
+        bend=0.1,
+    )
+    photos = load_photos(pairs.photo_paths, 64)
+    warp = PairedWarp.draw(np.random.default_rng([5, 1, 6]), len(photos), stretch=0.3, bend=0.1)
+    bent = warp.photos(photos, object_boxes(photos))
+    drawn = warp.sketches(jittered(pairs.sketches, 1, 5), pairs.photo_of_sketch)
+    ink = rasterize(drawn, model.canvases[1])
+    assert len(inputs.photos) == 4
+    for mirrored in (False, True):
+        step = -1 if mirrored else 1
+        expected = front(model.photo_inputs(np.ascontiguousarray(bent[..., ::step])))
+        np.testing.assert_allclose(inputs.photos[2 * mirrored + 1], expected.numpy(), atol=2e-2)
+        expected = front(model.raster_inputs(np.ascontiguousarray(ink[..., ::step])))
+        np.testing.assert_allclose(inputs.sketches[64][2 * mirrored + 1], expected.numpy(), atol=2e-2)
+    kept = {array[row].tobytes(): version for version, array in enumerate(inputs.photos) for row in range(12)}
+    drawings = {array[row].tobytes(): version for version, array in enumerate(inputs.sketches[64]) for row in range(24)}
+    seen = set()
+    for batch in inputs.batches(0, batch_photos=6, sketches_per_photo=2, seed=0):
+        versions = [kept[photo.numpy().astype(np.float16).tobytes()] for photo in batch["photos"].contiguous()]
+        for owner, sketch in zip(batch["owner"], batch["sketches"][64].contiguous(), strict=True):
+            assert drawings[sketch.numpy().astype(np.float16).tobytes()] == versions[owner]
+        seen |= set(versions)
+    assert seen == {0, 1, 2, 3}
