@@ -197,7 +197,8 @@ def _table(
             # In the order of the table's rows; a canvas is chosen on the folds where there are any.
             splits[split] = split_table(table, [rows[name] for name in table.rows if name in rows], best=best)
             best = splits[split]["best_canvas"]
-    records = [record for rows in evaluated.values() for row in rows.values() for record in row.records]
+    trained = [row for rows in evaluated.values() for row in rows.values() if table.row(row.name).kind != "v2"]
+    records = [record for row in trained for record in row.records]
     return {
         "title": table.title,
         "command": asked.command,
