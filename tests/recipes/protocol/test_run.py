@@ -209,6 +209,25 @@ def test_results_of_other_settings_are_refused(finished, paired_folder, word, sa
     assert contents(finished / "results") == before
 
 
+def test_results_older_than_a_setting_had_its_default(finished, paired_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Training, "trained", None)
+    copied = tmp_path / "results"
+    shutil.copytree(finished / "results", copied)
+    for path in (copied / "cells").rglob("*.json"):
+        record = json.loads(path.read_text())
+        for settings in [record["settings"], *record["settings"].get("teachers", [])]:
+            for section, name in (("teacher", "weight_decay"), ("student", "margin")):
+                assert settings.get(section, {"training": {name: 0}})["training"].pop(name) is not None
+        path.write_text(json.dumps(record))
+    again(finished, paired_folder, results=copied)
+    path = copied / "cells" / "v1" / "fold1-seed0.json"
+    record = json.loads(path.read_text())
+    del record["settings"]["student"]["training"]["variants"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ParameterError, match=r"student\.training\.variants was None there and is 1 now"):
+        again(finished, paired_folder, results=copied)
+
+
 def test_results_of_other_data_are_refused(finished, paired_folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(paired_folder, other)
