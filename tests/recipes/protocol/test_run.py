@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -240,6 +241,19 @@ def test_results_of_other_data_are_refused(finished, paired_folder, tmp_path):
 def test_a_set_without_a_test_split(finished, paired_folder):
     with pytest.raises(ParameterError, match="holds no official test split here; --splits folds needs none"):
         again(finished, paired_folder, splits=["test"])
+
+
+def test_the_official_test_split(finished, paired_folder, tmp_path, monkeypatch):
+    known = load_pairs("folder", paired_folder)
+    official = replace(known, official_split=np.array(["train"] * 8 + ["test"] * 4))
+    monkeypatch.setattr("sketchkit.recipes.protocol.run.load_pairs", lambda *_: official)
+    folders = {"out": tmp_path / "run", "results": tmp_path / "results"}
+    table = again(finished, paired_folder, **folders, splits=["test"], seeds=[3], rows=["teacher"])
+    (row,) = table["splits"]["test"]["rows"]
+    assert (row["seeds"], row["folds"], row["photos"], row["sketches"]) == ([3], 1, 4, 8)
+    assert row["acc@5"]["value"] == 1, "the gallery has four photos"
+    assert "The official test split: trained on 16 sketches of 8 photos, a gallery of 4." in table["data"]["splits"]
+    assert "## The official test split" in (tmp_path / "results" / "table.md").read_text()
 
 
 def test_kill_9_then_the_same_command_ends_with_the_same_files(finished, paired_folder, tmp_path):
