@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
+from scipy.optimize import brentq, linprog
+from scipy.special import softmax
 
 from sketchkit.recipes.policies.choices import Choice, Policy, stacked
 from sketchkit.recipes.policies.outcomes import Outcomes
 
-__all__ = ["BestMixture", "Fixed", "Oracle", "SameMix", "UniformRandom", "best_mixture"]
+__all__ = ["BestMixture", "EvenMixture", "Fixed", "Oracle", "SameMix", "UniformRandom", "best_mixture", "even_mixture"]
 
 
 class Fixed(Policy):
@@ -85,6 +86,17 @@ class BestMixture(Policy):
         return _drawn(outcomes, best_mixture(self._found, outcomes.flops.mean(axis=0), dial))
 
 
+class EvenMixture(Policy):
+    """Lots as even as a budget allows: the shares of highest entropy, what somebody takes who knows no accuracies."""
+
+    name = "random, even mixture"
+    dial = "budget"
+
+    def choose(self, outcomes: Outcomes, dial: float) -> Choice:
+        """The most even shares for `dial` FLOPs, at what the canvases cost these very drawings."""
+        return _drawn(outcomes, even_mixture(outcomes.flops.mean(axis=0), dial))
+
+
 class Oracle(Policy):
     """The cheapest canvas that finds the right photo, the cheapest of all where none does: a bound, not a policy."""
 
@@ -121,6 +133,39 @@ def best_mixture(found: NDArray[np.float64], costs: NDArray[np.float64], budget:
     )
     shares = np.clip(np.asarray(solved.x, np.float64), 0, 1)
     return np.asarray(shares / shares.sum())
+
+
+def even_mixture(costs: NDArray[np.float64], budget: float) -> NDArray[np.float64]:
+    """Shares of highest entropy whose mean cost is a budget: falling exponentially with the cost.
+
+    Equal shares where their mean costs no more; all on the cheapest where that costs too much already.
+
+    Args:
+        costs: (K,) of each canvas.
+        budget: the most that their mean may cost.
+
+    Returns:
+        (K,), at least 0, sum 1.
+
+    Example:
+        >>> even_mixture(np.array([1.0, 2.0, 3.0]), 1.5).round(3).tolist()
+        [0.616, 0.268, 0.116]
+    """
+    dearer = (costs - costs.min()) / max(float(np.ptp(costs)), 1e-300)
+    goal = float((budget - costs.min()) / max(float(np.ptp(costs)), 1e-300))
+
+    def excess(rate: float) -> float:
+        return float(softmax(-rate * dearer) @ dearer) - goal
+
+    if goal <= 0:
+        return np.asarray(np.eye(len(costs))[costs.argmin()])
+    if excess(0.0) <= 0:
+        return np.full(len(costs), 1 / len(costs))
+    steepest = 1.0
+    while excess(steepest) > 0:
+        steepest *= 2
+    rate: float = brentq(excess, 0.0, steepest)
+    return np.asarray(softmax(-rate * dearer))
 
 
 def _drawn(outcomes: Outcomes, shares: NDArray[np.float64]) -> Choice:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.config import SelectorConfig
-from sketchkit.recipes.policies.blind import BestMixture, Fixed, Oracle, UniformRandom
+from sketchkit.recipes.policies.blind import BestMixture, EvenMixture, Fixed, Oracle, UniformRandom
 from sketchkit.recipes.policies.cascades import LearnedCascade, LookThenChoose, MarginCascade
 from sketchkit.recipes.policies.choices import Policy, Sees, photo_groups
 from sketchkit.recipes.policies.drawn import MeasureNetwork, MeasureRule
@@ -116,6 +116,7 @@ def all_policies(outcomes: Sequence[Outcomes], config: SelectorConfig | None = N
     return [
         *(Fixed(index, size) for index, size in enumerate(outcomes[0].canvases)),
         UniformRandom(),
+        EvenMixture(),
         BestMixture(),
         MeasureRule("ink"),
         MeasureRule("points"),

@@ -168,7 +168,7 @@ class Outcomes:
             arrays["embeddings"] = self.embeddings
         keys = np.array([str(key) for key in self.sketches.columns["key"]])
         with atomic.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, keys=keys, canvases=np.array(self.canvases), **arrays)
+            np.savez_compressed(file, keys=keys, canvases=np.array(self.canvases), **arrays)
 
     @classmethod
     def load(cls, path: Path, sketches: SketchSet) -> Outcomes:

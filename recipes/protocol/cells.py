@@ -154,7 +154,7 @@ def _settings(kind: str, config: FgsbirConfig, teachers: tuple[Cell, ...]) -> di
     if kind == "direct":
         return common | {"student": asdict(student)}
     if teachers:
-        return common | {"student": asdict(config.student), "teachers": [cell.fingerprint for cell in teachers]}
+        return common | {"student": asdict(config.student), "teachers": [dict(cell.settings) for cell in teachers]}
     return common | {"student": asdict(replace(student, self_distillation=config.student.self_distillation))}
 
 

@@ -27,6 +27,8 @@ __all__ = ["TOPS", "Found", "acc_per_canvas", "evaluate", "pass_flops"]
 TOPS = (1, 5, 10)
 """The accuracies of a table."""
 
+_PASSES: dict[tuple[str, int, int], int] = {}
+
 _WATCHED = "acc@1/"  # and the canvas: in the history of a training
 
 
@@ -107,7 +109,7 @@ def acc_per_canvas(model: AdaptedModel, test: PairedSet) -> dict[str, float]:
         model: under training.
         test: the pairs that are evaluated.
     """
-    photos, sketches = _embedded(model, test, "")
+    photos, sketches = _embedded(model, test, "watched: ")
     return {
         f"{_WATCHED}{size}": accuracy(ranks(embedded, photos, test.photo_of_sketch), 1)
         for size, embedded in sketches.items()
@@ -127,9 +129,19 @@ def pass_flops(model: AdaptedModel, sketches: SketchSet) -> dict[int, NDArray[np
     found = {}
     for canvas in model.canvases:
         shapes, which = canvas.fitted(sketches)
-        each = [cost(embedding, (shape.height, shape.width), channels=channels).flops for shape in shapes]
+        each = [_pass(model, embedding, (shape.height, shape.width), channels) for shape in shapes]
         found[canvas.size] = np.array(each, np.float64)[which]
     return found
+
+
+def _pass(model: AdaptedModel, embedding: nn.Module, shape: tuple[int, int], channels: int) -> int:
+    """FLOPs of one pass; counting takes longer than a pass, and the cells of a table ask for the same ones again."""
+    if model.description.source is None:  # what it is made of is not known
+        return cost(embedding, shape, channels=channels).flops
+    key = (str(model.description), *shape)
+    if key not in _PASSES:
+        _PASSES[key] = cost(embedding, shape, channels=channels).flops
+    return _PASSES[key]
 
 
 def _embedded(model: AdaptedModel, test: PairedSet, name: str) -> tuple[torch.Tensor, Mapping[int, torch.Tensor]]:

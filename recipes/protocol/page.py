@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,9 @@ def table_page(results: Results, figures: str = ".") -> str:
                 lines += ["", *_policies(student, compared, split, figures)]
     lines += ["", "## Rows", "", *(f"- **{name}**: {says}" for name, says in results["says"].items() if says)]
     if results["missing"]:
-        lines += ["", "Not finished, and therefore not above: " + "; ".join(results["missing"]) + "."]
+        counts = Counter(cell.partition(",")[0] for cell in results["missing"])
+        cells = ", ".join(f"{count} of {name}" for name, count in counts.items())
+        lines += ["", f"Cells that are not finished, whose seeds are therefore not above: {cells}."]
     lines += ["", "## Where it comes from", "", *_origin(results)]
     return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ") + "\n"
 

@@ -8,12 +8,13 @@ results/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sketchkit.errors import ParameterError
+from sketchkit.recipes.config import DataConfig, StudentConfig, TeacherConfig
 from sketchkit.recipes.policies.outcomes import Outcomes
 from sketchkit.recipes.protocol.cells import Cell
 from sketchkit.recipes.rank_table import RankTable, read_ranks, write_ranks
@@ -85,10 +86,11 @@ class Results:
         files = self._files(cell)
         if not files.path.is_file():
             return None
-        found = files.record().get("settings")
-        if found != _plain(cell.settings):
+        wanted = _plain(cell.settings)
+        found = _filled(files.record().get("settings") or {}, wanted, _DEFAULTS)
+        if found != wanted:
             raise ParameterError(
-                f"{files.path}: results of other settings: {_difference(found, cell)}; choose another "
+                f"{files.path}: results of other settings: {_difference(found, wanted)}; choose another "
                 f"--results=FOLDER, or remove this file to train the cell anew"
             )
         return files
@@ -123,22 +125,43 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _difference(found: Any, cell: Cell) -> str:
+def _filled(found: Any, wanted: Any, defaults: Sequence[Any]) -> Any:
+    """With settings that results are too old to know: they had their defaults."""
+    if isinstance(found, list) and isinstance(wanted, list):  # teachers
+        return [_filled(one, other, defaults) for one, other in zip(found, wanted, strict=False)] + found[len(wanted) :]
+    if not isinstance(found, Mapping) or not isinstance(wanted, Mapping):
+        return found
+    filled = dict(found)
+    for name, value in wanted.items():
+        known = [each[name] for each in defaults if isinstance(each, Mapping) and name in each]
+        if name in found:
+            filled[name] = _filled(found[name], value, defaults if name == "teachers" else known)
+        elif value in known:
+            filled[name] = value
+    return filled
+
+
+def _difference(found: Any, wanted: Any) -> str:
     """The first setting that differs, in words."""
-    here, there = dict(_flat(_plain(cell.settings))), dict(_flat(found or {}))
+    here, there = dict(_flat(wanted)), dict(_flat(found))
     name = next(name for name in [*here, *there] if here.get(name) != there.get(name))
-    if name == "data.content":
+    if name.endswith("data.content"):
         return "its photos or drawings are others than those given now"
-    if name.startswith("teachers."):
-        return "its teacher had other settings or data"
     return f"{name} was {there.get(name)!r} there and is {here.get(name)!r} now"
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        value = {str(place): each for place, each in enumerate(value)}
     if isinstance(value, Mapping):
         for name, each in value.items():
             yield from _flat(each, f"{prefix}{name}.")
-    elif isinstance(value, list) and prefix == "teachers.":
-        yield from ((f"{prefix}{place}", each) for place, each in enumerate(value))
     else:
         yield prefix.rstrip("."), value
+
+
+# The direct student's settings have no distillation.
+_DEFAULTS = [
+    _plain({"teacher": asdict(TeacherConfig()), "student": asdict(student), "data": asdict(DataConfig())})
+    for student in (StudentConfig(), StudentConfig().undistilled())
+]

@@ -197,7 +197,8 @@ def _table(
             # In the order of the table's rows; a canvas is chosen on the folds where there are any.
             splits[split] = split_table(table, [rows[name] for name in table.rows if name in rows], best=best)
             best = splits[split]["best_canvas"]
-    records = [record for rows in evaluated.values() for row in rows.values() for record in row.records]
+    trained = [row for rows in evaluated.values() for row in rows.values() if table.row(row.name).kind != "v2"]
+    records = [record for row in trained for record in row.records]
     return {
         "title": table.title,
         "command": asked.command,
@@ -215,13 +216,13 @@ def _data(table: TableConfig, asked: Asked, pairs: PairedSet, records: Sequence[
     verdicts = {} if config.root is None else verify(config.name, config.root, pairs)
     sentences = [f"The keys of its {split} split: {verdict}." for split, verdict in verdicts.items()]
     counts = {
-        (record["split"], record["train_photos"], record["train_sketches"], record["test_photos"]): None
+        tuple(record[name] for name in ("description", "train_photos", "train_sketches", "test_photos")): None
         for record in records
     }
     sentences += [
-        f"{'A fold' if split == 'fold' else 'The test split'}: trained on {sketches} sketches of {photos} photos, "
+        f"{held_out[0].upper()}{held_out[1:]}: trained on {sketches} sketches of {photos} photos, "
         f"a gallery of {gallery}."
-        for split, photos, sketches, gallery in counts
+        for held_out, photos, sketches, gallery in counts
     ]
     return {
         "name": pairs.name,

@@ -164,7 +164,7 @@ def selected_rows(record: Mapping[str, Any], student: Student, folder: Path, spl
         if "refused" in chosen:
             note(f"{name}: {chosen['refused']}")
             continue
-        records = [_record(chosen, cell, student.cells[cell]) for cell in student.of(split)]
+        records = [_record(name, chosen, cell, student.cells[cell]) for cell in student.of(split)]
         if records:
             ranks = read_ranks(own / "ranks.parquet").where(row=name, split=split)
             rows.append(Evaluated(name, records, ranks))
@@ -223,10 +223,12 @@ def _ranks(name: str, cell: Cell, judged: Judged, student: Student) -> RankTable
     )
 
 
-def _record(chosen: Mapping[str, Any], cell: Cell, files: CellFiles) -> dict[str, Any]:
+def _record(name: str, chosen: Mapping[str, Any], cell: Cell, files: CellFiles) -> dict[str, Any]:
     """As of a trained cell: the student's, at the policy's cost."""
     record, own = files.record(), chosen["cells"][cell.place.name]
     return record | {
+        "row": name,
+        "kind": "v2",
         "params": record["params"] + own["params"],
         "canvases": {"selected": {"flops": own["flops"]}},
         "each_epoch": {},

@@ -121,7 +121,7 @@ def joined(teachers: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Several teachers as one, whose similarity of two pictures is the mean of theirs.
 
     Args:
-        teachers: of each, (rows, embedding_dim) embeddings of length 1 by name.
+        teachers: of each, (rows, embedding_dim) embeddings of length 1 by name; none teach nothing.
 
     Example:
         >>> one, two = torch.eye(2), torch.tensor([[0.6, 0.8], [0.6, 0.8]])
@@ -129,10 +129,13 @@ def joined(teachers: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         >>> both @ both.T
         tensor([[1.0000, 0.5000],
                 [0.5000, 1.0000]])
+        >>> joined([])
+        {}
     """
-    names: Mapping[str, torch.Tensor] = teachers[0] if teachers else {}
+    if not teachers:
+        return {}
     scale = len(teachers) ** -0.5
-    return {name: torch.cat([scale * each[name] for each in teachers], dim=1).contiguous() for name in names}
+    return {name: torch.cat([scale * each[name] for each in teachers], dim=1).contiguous() for name in teachers[0]}
 
 
 def _folder(out: Path, cell: Cell) -> Path:

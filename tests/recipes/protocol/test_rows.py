@@ -1,4 +1,5 @@
 import re
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -7,7 +8,9 @@ from sketchkit.errors import MissingDataError, ParameterError
 from sketchkit.recipes.datasets import load_pairs
 from sketchkit.recipes.pairs import PairedSet
 from sketchkit.recipes.protocol.cells import cells_of, has_test_split, places_of
-from sketchkit.recipes.protocol.rows import load_table, shipped_tables
+from sketchkit.recipes.protocol.rows import KINDS, RowConfig, TableConfig, load_table, shipped_tables
+
+from rooms import REPOSITORY
 
 ROWS = """
 base: tiny.yaml
@@ -26,6 +29,16 @@ def test_every_shipped_table_parses_with_the_settings_of_all_its_rows(name):
     table = load_table(name)
     assert all(table.config(row).student.canvases for row in table.rows)
     assert all(row.says for row in table.rows.values())
+
+
+def test_the_table_of_the_docs_is_read_and_its_keys_are_explained(tmp_path):
+    page = (REPOSITORY / "docs" / "table.md").read_text()
+    path = tmp_path / "docs.yaml"
+    path.write_text(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    table = load_table(str(path))
+    assert {row.kind for row in table.rows.values()} == set(KINDS)
+    for item in [*fields(RowConfig), *(field for field in fields(TableConfig) if field.name != "folder")]:
+        assert re.search(rf"`{item.name}`|^{item.name}:", page, re.MULTILINE), item.name
 
 
 @pytest.mark.parametrize(

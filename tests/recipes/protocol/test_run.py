@@ -7,18 +7,26 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.numpy
+import torch
 from typer.testing import CliRunner
 
-from sketchkit import adapt
+from sketchkit.adapters import AdaptedModel
+from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.cli import app
+from sketchkit.recipes.datasets import load_pairs
+from sketchkit.recipes.fgsbir import launch
+from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.policies.blind import Fixed, Oracle
+from sketchkit.recipes.protocol.cells import cells_of, places_of
 from sketchkit.recipes.protocol.rows import load_table
 from sketchkit.recipes.protocol.run import Asked, run_table
-from sketchkit.recipes.protocol.training import Training
+from sketchkit.recipes.protocol.training import Training, joined
 from sketchkit.recipes.rank_table import read_ranks
 
 
@@ -58,11 +66,10 @@ def test_the_figures_are_those_of_the_ranks(finished):
 def test_flops_and_params_of_the_networks(finished):
     table = json.loads((finished / "results" / "table.json").read_text())
     rows = {(row["row"], row["canvas"]): row for row in table["splits"]["fold"]["rows"]}
-    network = adapt("mobilenet_v2", canvases=(32, 64), photo_size=64)
-    for size in (32, 64):
-        assert rows["v1", str(size)]["flops"] == network.cost().per_canvas[size].flops
-        assert rows["v1", str(size)]["params"] == network.cost().per_canvas[size].params
-    selector = sum(parameter.numel() for parameter in network.canvas_selector.parameters())
+    assert rows["v1", "32"]["flops"] == pytest.approx(0.01302e9, rel=1e-3), "as the paper counts"
+    assert rows["v1", "64"]["flops"] == pytest.approx(0.05209e9, rel=1e-3)
+    assert rows["v1", "32"]["params"] == rows["v1", "64"]["params"] == 2_223_872
+    selector = sum(parameter.numel() for parameter in CanvasSelector(2).parameters())
     assert rows["v2-paper", "selected"]["params"] == rows["v1", "64"]["params"] + selector
 
 
@@ -101,6 +108,13 @@ def test_the_watched_epochs_end_at_what_is_reported(finished):
         assert row["best_epoch_acc@1"] >= row["acc@1"]["value"]
 
 
+def test_how_long_a_training_took(finished):
+    table = json.loads((finished / "results" / "table.json").read_text())
+    cells = [json.loads(path.read_text()) for path in (finished / "results" / "cells" / "v1").glob("*.json")]
+    assert list(table["seconds"]) == ["teacher", "v1"]
+    assert table["seconds"]["v1"] == pytest.approx(np.mean([cell["seconds"] for cell in cells]))
+
+
 def test_the_csv_holds_the_table(finished):
     table = json.loads((finished / "results" / "table.json").read_text())
     with (finished / "results" / "table.csv").open(newline="") as file:
@@ -110,6 +124,33 @@ def test_the_csv_holds_the_table(finished):
         assert [line["measure"] for line in own] == ["acc@1", "acc@5", "acc@10"]
         assert [float(line["value"]) for line in own] == [row[line["measure"]]["value"] for line in own]
     assert sum(line["row"] == "v1@64 - teacher@64" for line in lines) == 1
+
+
+def test_several_teachers_teach_the_mean_of_their_similarities(finished, paired_folder, write_table, tmp_path):
+    """The teacher and V1 as they were trained; what they made of the training pairs is kept beside them."""
+    shutil.copytree(finished / "run", tmp_path / "run")
+    text = (finished / "made.yaml").read_text().replace("rows:", "rows:\n  both: {teachers: [teacher, v1]}")
+    table = load_table(str(write_table(tmp_path, text)))
+    pairs = load_pairs("folder", paired_folder)
+    words = [f"data.root={paired_folder}", f"out={tmp_path / 'run'}"]
+    cell = cells_of(table, pairs, places_of(["fold"], 2, [0])[:1], rows=["both"], words=words)[-1]
+    training = Training(tmp_path / "run", pairs, launch(cell.config))
+    kept = [safetensors.numpy.load_file(training.run_of(t).out / "embeddings.safetensors") for t in cell.teachers[:1]]
+    this, trained = training.trained(cell)
+    kept.append(safetensors.numpy.load_file(training.run_of(cell.teachers[1]).out / "embeddings.safetensors"))
+    assert trained.history[-1]["distillation"] > 0
+    both = joined([{name: torch.from_numpy(values) for name, values in each.items()} for each in kept])
+    assert both["photos"].shape == (6, 2560)
+    similarity = (both["sketches"] @ both["photos"].T).numpy()
+    assert similarity == pytest.approx(
+        np.mean([each["sketches"] @ each["photos"].T for each in kept], axis=0), abs=1e-5
+    )
+    model = AdaptedModel.from_pretrained(training.run_of(cell.teachers[1]).out / "v1" / "model")
+    with torch.no_grad():
+        photos = model.embed_photos(load_photos(this.pairs.train.photo_paths, 64)).numpy()
+        sketches = model.embed_sketches(this.pairs.train.sketches, canvas=64).numpy()
+    assert kept[1]["photos"] == pytest.approx(photos, abs=1e-4)
+    assert kept[1]["sketches"] == pytest.approx(sketches, abs=1e-4)
 
 
 def contents(folder):
@@ -169,6 +210,25 @@ def test_results_of_other_settings_are_refused(finished, paired_folder, word, sa
     assert contents(finished / "results") == before
 
 
+def test_results_older_than_a_setting_had_its_default(finished, paired_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Training, "trained", None)
+    copied = tmp_path / "results"
+    shutil.copytree(finished / "results", copied)
+    for path in (copied / "cells").rglob("*.json"):
+        record = json.loads(path.read_text())
+        for settings in [record["settings"], *record["settings"].get("teachers", [])]:
+            for section, name in (("teacher", "weight_decay"), ("student", "margin")):
+                assert settings.get(section, {"training": {name: 0}})["training"].pop(name) is not None
+        path.write_text(json.dumps(record))
+    again(finished, paired_folder, results=copied)
+    path = copied / "cells" / "v1" / "fold1-seed0.json"
+    record = json.loads(path.read_text())
+    del record["settings"]["student"]["training"]["variants"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ParameterError, match=r"student\.training\.variants was None there and is 1 now"):
+        again(finished, paired_folder, results=copied)
+
+
 def test_results_of_other_data_are_refused(finished, paired_folder, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(paired_folder, other)
@@ -181,6 +241,19 @@ def test_results_of_other_data_are_refused(finished, paired_folder, tmp_path):
 def test_a_set_without_a_test_split(finished, paired_folder):
     with pytest.raises(ParameterError, match="holds no official test split here; --splits folds needs none"):
         again(finished, paired_folder, splits=["test"])
+
+
+def test_the_official_test_split(finished, paired_folder, tmp_path, monkeypatch):
+    known = load_pairs("folder", paired_folder)
+    official = replace(known, official_split=np.array(["train"] * 8 + ["test"] * 4))
+    monkeypatch.setattr("sketchkit.recipes.protocol.run.load_pairs", lambda *_: official)
+    folders = {"out": tmp_path / "run", "results": tmp_path / "results"}
+    table = again(finished, paired_folder, **folders, splits=["test"], seeds=[3], rows=["teacher"])
+    (row,) = table["splits"]["test"]["rows"]
+    assert (row["seeds"], row["folds"], row["photos"], row["sketches"]) == ([3], 1, 4, 8)
+    assert row["acc@5"]["value"] == 1, "the gallery has four photos"
+    assert "The official test split: trained on 16 sketches of 8 photos, a gallery of 4." in table["data"]["splits"]
+    assert "## The official test split" in (tmp_path / "results" / "table.md").read_text()
 
 
 def test_kill_9_then_the_same_command_ends_with_the_same_files(finished, paired_folder, tmp_path):
