@@ -72,10 +72,10 @@ class ClassificationConfig:
     gradient_clip: float = 5.0
     """Largest gradient norm."""
     frozen_blocks: int = 0
-    """How many blocks of the network's `features` keep their ImageNet weights; their outputs are computed once and
-    kept on disk, for few drawings. With 0 all is trained, and drawings are jittered anew in every epoch."""
-    variants: int = 2
-    """With frozen blocks: how many versions of each drawing, itself and `variants - 1` jittered ones."""
+    """How many blocks of the network's `features` keep their ImageNet weights; 0 trains all."""
+    variants: int = 0
+    """How many versions of each drawing, itself and jittered ones, go through the frozen blocks once and are kept on
+    disk: quick, for some thousand drawings. 0 keeps none: all drawings are jittered and drawn anew in every epoch."""
     mirror: bool = True
     """Train on mirrored drawings too."""
     temperature: float = 0.05
@@ -88,8 +88,12 @@ class ClassificationConfig:
         _above("temperature", self.temperature, 0)
         _at_least("epochs", self.epochs, 1)
         _at_least("batch", self.batch, 1)
-        _at_least("variants", self.variants, 1)
+        _at_least("variants", self.variants, 0)
         _at_least("frozen_blocks", self.frozen_blocks, 0)
+        if self.variants and not self.frozen_blocks:
+            raise ParameterError(
+                "training.variants keeps outputs of frozen blocks; set frozen_blocks too, or variants=0"
+            )
         _between("label_smoothing", self.label_smoothing, 0, 1)
 
 
@@ -106,7 +110,7 @@ class RecognitionTeacherConfig:
     precision: str = "auto"
     """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
     training: ClassificationConfig = field(
-        default_factory=lambda: ClassificationConfig(learning_rate=3e-4, frozen_blocks=17, variants=1)
+        default_factory=lambda: ClassificationConfig(learning_rate=3e-4, frozen_blocks=17)
     )
     """How it is trained."""
 

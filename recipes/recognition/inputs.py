@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.canvas import Canvas
 from sketchkit.rasterizing import rasterize
+from sketchkit.recipes.embedding import reduced_precision
 from sketchkit.recipes.frozen import FrozenFront, cached
 from sketchkit.recipes.inputs import JITTER, flipped, jittered
 from sketchkit.recipes.recognition.drawings import LabeledDrawings
@@ -53,25 +53,27 @@ class DrawnPictures:
     """Drawings as strokes, jittered and drawn anew for each batch: no two are alike, and none are kept.
 
     Args:
-        adapted: turns pixels into what its network takes.
+        front: the frozen layers, perhaps none; pictures go through them each time.
         drawings: the training drawings.
         canvases: what each is drawn on.
         mirror: half of them are mirrored.
+        precision: of the frozen layers' passes; see `reduced_precision`.
         teacher_logits: (drawings, categories) of the drawings as they are, when there is a teacher.
     """
 
-    adapted: AdaptedModel
+    front: FrozenFront
     drawings: LabeledDrawings
     canvases: Sequence[Canvas]
     mirror: bool
+    precision: str = "fp32"
     teacher_logits: torch.Tensor | None = None
 
     def batches(self, epoch: int, *, batch: int, seed: int) -> Iterator[dict[str, Any]]:
         """The batches of one epoch.
 
         Yields:
-            `sketches` {canvas: (drawings, channels, height, width)}, `labels` (drawings,), and `teacher_logits`
-            (drawings, categories) where there is a teacher.
+            `sketches` {canvas: (drawings, channels, height, width)}, which are behind the frozen layers, `labels`
+            (drawings,), and `teacher_logits` (drawings, categories) where there is a teacher.
         """
         for rows, generator in rows_of_epoch(len(self.drawings), batch, seed=seed, epoch=epoch):
             drawn = jitter(self.drawings.sketches[rows], seed=int(generator.integers(2**31)), **JITTER)
@@ -82,7 +84,9 @@ class DrawnPictures:
     def _pictures(self, drawn: SketchSet, canvas: Canvas, mirrored: NDArray[np.bool_]) -> torch.Tensor:
         ink = rasterize(drawn, canvas)
         ink[mirrored] = flipped(ink[mirrored])
-        return self.adapted.raster_inputs(ink).contiguous(memory_format=torch.channels_last)
+        inputs = self.front.adapted.raster_inputs(ink).contiguous(memory_format=torch.channels_last)
+        with reduced_precision(self.precision):
+            return self.front(inputs).float()
 
 
 @dataclass(frozen=True, eq=False)

@@ -255,8 +255,7 @@ def _train(
     """Train all but the frozen blocks; batch norm keeps its ImageNet statistics, its scale and shift are trained."""
     started = time.monotonic()
     front = FrozenFront(model.adapted, training.frozen_blocks)
-    with reduced_precision(precision):
-        inputs = replace(_inputs(this, front, training, canvases, name), teacher_logits=taught)
+    inputs = replace(_inputs(this, front, training, canvases, name, precision), teacher_logits=taught)
     # Frozen statistics cost nothing beside their convolutions; behind frozen blocks little is left to gain.
     fused = nullcontext() if training.frozen_blocks else fused_batch_norm(model.adapted)
     model.eval()
@@ -288,20 +287,26 @@ def _load(stage: StageFolder, finished: dict[str, Any]) -> TrainedRecognizer:
 
 
 def _inputs(
-    this: RecognitionRun, front: FrozenFront, training: ClassificationConfig, canvases: Sequence[Canvas], name: str
+    this: RecognitionRun,
+    front: FrozenFront,
+    training: ClassificationConfig,
+    canvases: Sequence[Canvas],
+    name: str,
+    precision: str,
 ) -> DrawnPictures | KeptPictures:
-    if training.frozen_blocks == 0:
-        return DrawnPictures(front.adapted, this.data.train, canvases, training.mirror)
-    return KeptPictures.compute(
-        front,
-        this.data.train,
-        canvases,
-        variants=training.variants,
-        mirror=training.mirror,
-        seed=this.config.seed,
-        cache=this.out / "cache",
-        name=name,
-    )
+    if training.variants == 0:
+        return DrawnPictures(front, this.data.train, canvases, training.mirror, precision)
+    with reduced_precision(precision):
+        return KeptPictures.compute(
+            front,
+            this.data.train,
+            canvases,
+            variants=training.variants,
+            mirror=training.mirror,
+            seed=this.config.seed,
+            cache=this.out / "cache",
+            name=name,
+        )
 
 
 @torch.no_grad()
@@ -309,8 +314,8 @@ def _teacher_logits(this: RecognitionRun, teacher: Recognizer) -> torch.Tensor:
     """What the teacher says of every training drawing as it is: jittered and mirrored versions are taught the same."""
     config, canvas = this.config.teacher, this.teacher_canvas
     front = FrozenFront(teacher.adapted, config.training.frozen_blocks)
+    inputs = _inputs(this, front, config.training, (canvas,), "teacher", config.precision)
     with reduced_precision(config.precision):
-        inputs = _inputs(this, front, config.training, (canvas,), "teacher")
         if isinstance(inputs, KeptPictures):
             with front.removed():
                 embeddings = embed_kept(teacher.adapted, inputs.pictures[canvas.size][0])

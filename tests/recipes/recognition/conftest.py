@@ -54,7 +54,11 @@ def recognition_text() -> str:
     """A configuration under which the whole recipe takes seconds; of twelve drawings 4 test, 3 validation, 5 train."""
     return """
 data: {categories: 3, validation_share: 0.25, test_share: 0.33}
-teacher: {network: vgg16, pretrained: false, canvas: 64, training: {epochs: 1, batch: 16, frozen_blocks: 24}}
+teacher:
+  network: mobilenet_v2
+  pretrained: false
+  canvas: 64
+  training: {epochs: 1, batch: 16, frozen_blocks: 17, variants: 2}
 student:
   pretrained: false
   canvases: [32, 64]

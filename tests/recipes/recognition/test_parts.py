@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from sketchkit import Canvas, adapt, rasterize
 from sketchkit.errors import MissingDataError, ParameterError, WeightsError
+from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.recognition.config import (
     ClassificationConfig,
     RecognitionStudentConfig,
@@ -46,6 +47,7 @@ def test_every_shipped_configuration_reads_back_equal(name, tmp_path):
         ("data.test_share=0.9", "leave nothing to train on"),
         ("student.temperature=0", "must be above 0"),
         ("student.training.batch=none", "batch"),
+        ("student.training.variants=2", "frozen_blocks too"),
         ("seed", "is not key=value"),
     ],
 )
@@ -62,7 +64,7 @@ def test_an_unknown_configuration_names_the_shipped_ones():
 def test_an_epoch_draws_every_drawing_once_the_same_each_time_and_anew_in_the_next(adapted, draw):
     drawings = LabeledDrawings(draw("ring", 7), np.arange(7))
     logits = torch.arange(7.0)[:, None].expand(7, 2)
-    inputs = DrawnPictures(adapted, drawings, adapted.canvases, mirror=True, teacher_logits=logits)
+    inputs = DrawnPictures(FrozenFront(adapted, 0), drawings, adapted.canvases, mirror=True, teacher_logits=logits)
     first, again, other = (list(inputs.batches(epoch, batch=3, seed=0)) for epoch in (0, 0, 1))
     assert [len(batch["labels"]) for batch in first] == [3, 2, 2]
     assert sorted(torch.cat([batch["labels"] for batch in first]).tolist()) == list(range(7))
@@ -76,6 +78,22 @@ def test_an_epoch_draws_every_drawing_once_the_same_each_time_and_anew_in_the_ne
     assert all(not torch.equal(one, others[index]) for one, index in zip(pictures, order, strict=True))
     plain = rasterize(drawings.sketches, Canvas(32))
     assert pictures.shape == adapted.raster_inputs(plain).shape
+
+
+def test_pictures_drawn_anew_go_through_the_frozen_blocks(draw):
+    adapted = adapt("mobilenet_v2", canvases=(32,), photo_size=32)
+    drawings = LabeledDrawings(draw("cross", 3), np.arange(3))
+    behind, plain = (
+        next(
+            DrawnPictures(FrozenFront(adapted, blocks), drawings, adapted.canvases, mirror=True).batches(
+                0, batch=3, seed=0
+            )
+        )
+        for blocks in (2, 0)
+    )
+    with torch.no_grad():
+        expected = adapted.backbone.network.features[:2](plain["sketches"][32])
+    torch.testing.assert_close(behind["sketches"][32], expected)
 
 
 def test_the_objective_by_hand(adapted):
