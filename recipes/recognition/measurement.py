@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from sketchkit import atomic
-from sketchkit.adapters.cost import cost
+from sketchkit.adapters.cost import Cost, cost
+from sketchkit.adapters.query_cost import AdaptedCost
 from sketchkit.adapters.timing import latency
 from sketchkit.canvas import Canvas
 from sketchkit.recipes.embedding import embed_on_canvases, reduced_precision
@@ -78,10 +79,11 @@ def measure_recognition(
     canvases = {"teacher": (this.teacher_canvas,), "direct": this.canvases, "v1": this.canvases}
     evaluated = {name: _evaluate(this, name, models[name], canvases[name]) for name in canvases}
     chosen = selection.v2.select(test.sketches)
+    spent = selection.v2.cost(test.sketches)
     v2_logits = _chosen(evaluated["v1"].logits, chosen)
     rows = [
         _row(this, name, models[name], evaluated[name], canvas) for name in canvases for canvas in canvases[name]
-    ] + [_selected_row(this, models["v2"], v2_logits)]
+    ] + [_selected_row(this, models["v2"], v2_logits, spent)]
     results = {
         "title": "Sketch recognition",
         "note": this.config.note,
@@ -96,7 +98,7 @@ def measure_recognition(
         "config": asdict(this.config),
         "rows": rows,
         "canvas_flops": {str(size): flops for size, flops in evaluated["v1"].flops.items()},
-        "selection": _selection(this, selection, evaluated["v1"], chosen),
+        "selection": _selection(this, selection, evaluated["v1"], chosen, spent.selector),
     }
     answers = {
         f"{name}@{size}": _answers(this, logits, [size] * len(test))
@@ -217,16 +219,15 @@ def _row(this: RecognitionRun, name: str, model: Recognizer, evaluated: _Evaluat
     }
 
 
-def _selected_row(this: RecognitionRun, model: Recognizer, logits: torch.Tensor) -> dict[str, Any]:
-    mean_flops = model.adapted.cost(this.data.test.sketches).mean_flops
-    assert mean_flops is not None
+def _selected_row(this: RecognitionRun, model: Recognizer, logits: torch.Tensor, spent: AdaptedCost) -> dict[str, Any]:
+    assert spent.mean_flops is not None
     return {
         "model": "v2",
         "title": _TITLES["v2"],
         "network": this.config.student.network,
         "canvas": "selected",
         "params": _parameters(model),
-        "flops": mean_flops + cost(model.head.linear, torch.zeros(1, model.adapted.embedding_dim)).flops,
+        "flops": spent.mean_flops + cost(model.head.linear, torch.zeros(1, model.adapted.embedding_dim)).flops,
         **_accuracies(_ranks(logits, this.data.test)),
         "validation_acc@1": None,  # its rewards come from there
         "ms": _milliseconds(this, model, None, "v2"),
@@ -280,14 +281,15 @@ def _chosen(logits: Mapping[int, torch.Tensor], chosen: NDArray[np.int64]) -> to
     return torch.stack([logits[int(size)][index] for index, size in enumerate(chosen)])
 
 
-def _selection(this: RecognitionRun, selection: Selection, v1: _Evaluated, chosen: NDArray[np.int64]) -> dict[str, Any]:
+def _selection(
+    this: RecognitionRun, selection: Selection, v1: _Evaluated, chosen: NDArray[np.int64], own: Cost
+) -> dict[str, Any]:
     """V2 beside choices that know nothing, at their expected accuracy, and one that knows everything."""
     sizes = [canvas.size for canvas in this.canvases]
     flops = np.array([v1.flops[size] for size in sizes])
     right = np.stack([v1.ranks[size] == 1 for size in sizes], axis=1)
     mix = np.array([np.mean(chosen == size) for size in sizes])
     smallest_right = np.where(right.any(axis=1), right.argmax(axis=1), 0)
-    own = selection.v2.cost(this.data.test.sketches).selector
     return {
         "counts": _counts(sizes, chosen),
         "selector_params": own.params,
