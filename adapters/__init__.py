@@ -41,6 +41,7 @@ _EXPORTS = {
     "latencies": "timing",
     "latency": "timing",
     "load_pretrained": "pretrained",
+    "logit_distillation_loss": "logit_distillation",
     "mobilenet_v2": "networks",
     "pairwise_distances": "embedding_distances",
     "parameter_groups": "fine_tuning",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from sketchkit.adapters.fine_tuning import freeze as freeze
     from sketchkit.adapters.fine_tuning import parameter_groups as parameter_groups
     from sketchkit.adapters.fusing import fused_batch_norm as fused_batch_norm
+    from sketchkit.adapters.logit_distillation import logit_distillation_loss as logit_distillation_loss
     from sketchkit.adapters.networks import NETWORKS as NETWORKS
     from sketchkit.adapters.networks import mobilenet_v2 as mobilenet_v2
     from sketchkit.adapters.networks import vgg16 as vgg16

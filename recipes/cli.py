@@ -19,6 +19,7 @@ except ModuleNotFoundError:
 from sketchkit import __version__
 from sketchkit.errors import SketchkitError, SketchkitWarning
 from sketchkit.recipes import table_cli, vector_cli
+from sketchkit.recipes.recognition import commands
 
 __all__ = ["app", "main"]
 
@@ -33,6 +34,8 @@ app = typer.Typer(
 for verb in (vector_cli.convert, vector_cli.info, vector_cli.render, vector_cli.measure):
     app.command()(verb)
 app.command()(table_cli.table)
+app.command()(commands.recognition)
+app.command()(commands.recognize)
 
 # What the system says when results cannot be written: for the user to mend, not a defect of the program.
 _WRITING_FAILED = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}

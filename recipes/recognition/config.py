@@ -1,0 +1,250 @@
+"""Settings of a recognition run: frozen dataclasses, filled from a YAML file and `key=value` words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sketchkit.errors import MissingDataError, ParameterError
+from sketchkit.recipes.config import SelectorConfig, _above, _at_least, _between, _check_keys, _first_line, _one_of
+
+__all__ = [
+    "CategoriesConfig",
+    "ClassificationConfig",
+    "RecognitionConfig",
+    "RecognitionStudentConfig",
+    "RecognitionTeacherConfig",
+    "load_recognition_config",
+    "recognition_to_yaml",
+    "shipped_recognition_configs",
+]
+
+
+@dataclass(frozen=True)
+class CategoriesConfig:
+    """Which drawings: a folder that holds a file (or a folder) for each category."""
+
+    root: str | None = None
+    """The folder: `.ndjson`, `.bin`, `.npz` or any other format; a category is called as its file, without suffix."""
+    categories: Any = 20
+    """How many categories, the first ones by name; or their names: `[cat, alarm clock]`."""
+    max_per_category: int | None = None
+    """Of each file only so many drawings, the first ones; the rest of the file is not read."""
+    recognized_only: bool = False
+    """Only drawings that Quick, Draw!'s own network recognized while they were drawn. An easier set: say so."""
+    validation_share: float = 0.2
+    """Share of each category's drawings that no network is trained on: they give the selector's rewards."""
+    test_share: float = 0.2
+    """Share of each category's drawings that is evaluated at the end."""
+
+    def __post_init__(self) -> None:
+        _check_categories(self.categories)
+        if self.max_per_category is not None:
+            _at_least("data.max_per_category", self.max_per_category, 3)
+        for name in ("validation_share", "test_share"):
+            _above(f"data.{name}", getattr(self, name), 0)
+        if self.validation_share + self.test_share >= 1:
+            raise ParameterError(
+                "data.validation_share and data.test_share leave nothing to train on; together below 1"
+            )
+
+
+@dataclass(frozen=True)
+class ClassificationConfig:
+    """One training: an optimizer, and what stays frozen."""
+
+    epochs: int = 10
+    """Passes over the training drawings."""
+    batch: int = 64
+    """Drawings a batch."""
+    learning_rate: float = 1e-3
+    """Peak of the cosine schedule (AdamW)."""
+    weight_decay: float = 1e-3
+    """AdamW's weight decay."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises."""
+    gradient_clip: float = 5.0
+    """Largest gradient norm."""
+    frozen_blocks: int = 0
+    """How many blocks of the network's `features` keep their ImageNet weights; 0 trains all."""
+    variants: int = 0
+    """How many versions of each drawing, itself and jittered ones, go through the frozen blocks once and are kept on
+    disk: quick, for some thousand drawings. 0 keeps none: all drawings are jittered and drawn anew in every epoch."""
+    mirror: bool = True
+    """Train on mirrored drawings too."""
+    temperature: float = 0.05
+    """Embeddings have length 1; they are divided by this before the linear layer that gives logits."""
+    label_smoothing: float = 0.0
+    """Of the cross-entropy: the share of the target that goes to all categories alike."""
+
+    def __post_init__(self) -> None:
+        _above("learning_rate", self.learning_rate, 0)
+        _above("temperature", self.temperature, 0)
+        _at_least("epochs", self.epochs, 1)
+        _at_least("batch", self.batch, 1)
+        _at_least("variants", self.variants, 0)
+        _at_least("frozen_blocks", self.frozen_blocks, 0)
+        if self.variants and not self.frozen_blocks:
+            raise ParameterError(
+                "training.variants keeps outputs of frozen blocks; set frozen_blocks too, or variants=0"
+            )
+        _between("label_smoothing", self.label_smoothing, 0, 1)
+
+
+@dataclass(frozen=True)
+class RecognitionTeacherConfig:
+    """The full network: adapted, trained at its one large canvas, then frozen."""
+
+    network: str = "vgg16"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvas: int = 256
+    """Side of its drawings in pixels."""
+    precision: str = "auto"
+    """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
+    training: ClassificationConfig = field(
+        default_factory=lambda: ClassificationConfig(learning_rate=3e-4, frozen_blocks=17)
+    )
+    """How it is trained."""
+
+    def __post_init__(self) -> None:
+        _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
+        _at_least("teacher.canvas", self.canvas, 1)
+
+
+@dataclass(frozen=True)
+class RecognitionStudentConfig:
+    """The efficient network: once trained directly, once distilled over the canvases (V1)."""
+
+    network: str = "mobilenet_v2"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    """Sides of the canvases in pixels, K of the paper's section 2."""
+    fit: str = "tight"
+    """`tight` (the drawing fills the canvas) or `keep` (margins stay as they are drawn)."""
+    distillation_share: float = 0.5
+    """Share of the distillation loss beside the cross-entropy; 0 leaves the teacher out."""
+    temperature: float = 4.0
+    """Of the softmaxes that are distilled: those of logits divided by it (Hinton's T)."""
+    self_distillation: float = 0.0
+    """Weight of what the largest canvas teaches the others, by the same loss."""
+    training: ClassificationConfig = field(default_factory=ClassificationConfig)
+    """How it is trained, directly and distilled alike."""
+
+    def __post_init__(self) -> None:
+        _one_of("student.fit", self.fit, ("tight", "keep"))
+        _between("student.distillation_share", self.distillation_share, 0, 1)
+        _above("student.temperature", self.temperature, 0)
+        _at_least("student.self_distillation", self.self_distillation, 0)
+        if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
+            raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
+        _at_least("student.canvases", min(self.canvases), 1)
+
+
+@dataclass(frozen=True)
+class RecognitionConfig:
+    """A whole run."""
+
+    out: str = "runs/recognition"
+    """Folder of everything the run writes."""
+    seed: int = 0
+    """Of every random choice in training; the split does not depend on it."""
+    note: str = ""
+    """A sentence printed with the results."""
+    accelerator: str = "cpu"
+    """Lightning Fabric's: `cpu`, `gpu`, `auto`, ... Only `cpu` has been tried so far."""
+    devices: str = "1"
+    """Lightning Fabric's: how many devices."""
+    timed_queries: int = 24
+    """How many test drawings are timed, one by one, on one thread."""
+    data: CategoriesConfig = field(default_factory=CategoriesConfig)
+    """The drawings."""
+    teacher: RecognitionTeacherConfig = field(default_factory=RecognitionTeacherConfig)
+    """The teacher."""
+    student: RecognitionStudentConfig = field(default_factory=RecognitionStudentConfig)
+    """The direct student and V1."""
+    selector: SelectorConfig = field(default_factory=SelectorConfig)
+    """V2's selector, as in retrieval: `lambda_r` weighs 1 / rank of the right category, `lambda_Tri` minus the
+    cross-entropy; `variants` counts the versions of each validation drawing, itself included."""
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
+        _at_least("timed_queries", self.timed_queries, 1)
+
+
+def load_recognition_config(source: str | None, overrides: Sequence[str] = ()) -> RecognitionConfig:
+    """Read a configuration: a YAML file or the name of a shipped one, then `key=value` words over it.
+
+    Args:
+        source: a path, or a name out of `shipped_recognition_configs()`; None: the defaults.
+        overrides: for instance `["data.root=quickdraw", "data.categories=[cat, dog]"]`.
+
+    Raises:
+        MissingDataError: no such file, no such shipped configuration.
+        ParameterError: an unknown key (the nearest one is named), a value of another type or out of range.
+
+    Example:
+        >>> load_recognition_config("quickdraw", ["data.categories=[cat, alarm clock]"]).data.categories
+        ['cat', 'alarm clock']
+    """
+    path = Path("settings") if source is None else _find(source)
+    for word in overrides:
+        if "=" not in word or word.startswith("="):
+            raise ParameterError(f"{word!r} is not key=value; write for instance seed=1")
+    try:
+        layers = [] if source is None else [OmegaConf.load(path)]
+        layers.append(OmegaConf.from_dotlist(list(overrides)))
+    except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
+        raise ParameterError(f"{path}: {_first_line(error)}") from None
+    for layer in layers:
+        _check_keys(RecognitionConfig, OmegaConf.to_container(layer), "", str(path))
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RecognitionConfig), *layers))
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        raise ParameterError(f"{path}: {key or 'a setting'}: {_first_line(error)}") from None
+    assert isinstance(config, RecognitionConfig)
+    return config
+
+
+def shipped_recognition_configs() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    folder = Path(str(files("sketchkit.recipes.recognition").joinpath("configs")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def recognition_to_yaml(config: RecognitionConfig) -> str:
+    """The configuration as YAML, as it is kept beside results."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def _check_categories(categories: Any) -> None:
+    if isinstance(categories, int) and not isinstance(categories, bool):
+        _at_least("data.categories", categories, 2)
+        return
+    named = list(categories) if isinstance(categories, Sequence) and not isinstance(categories, str) else []
+    if len(named) < 2 or not all(isinstance(name, str) and name for name in named):
+        raise ParameterError(
+            f"data.categories must be a number, or two names or more as in [cat, dog], not {categories!r}"
+        )
+    if len(set(named)) < len(named):
+        raise ParameterError(f"data.categories names {next(n for n in named if named.count(n) > 1)!r} twice")
+
+
+def _find(source: str) -> Path:
+    shipped = shipped_recognition_configs()
+    if source in shipped:
+        return shipped[source]
+    path = Path(source)
+    if not path.is_file():
+        raise MissingDataError(f"{source}: no such file, nor a shipped configuration ({', '.join(shipped)})")
+    return path
