@@ -35,7 +35,15 @@ from sketchkit.errors import AdaptError, ParameterError
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel
 
-__all__ = ["SwitchableBatchNorm", "fold_batch_norm", "passing", "restore_batch_norm", "set_batch_norm"]
+__all__ = [
+    "SwitchableBatchNorm",
+    "after_normalizing",
+    "convolutions_before_norms",
+    "fold_batch_norm",
+    "passing",
+    "restore_batch_norm",
+    "set_batch_norm",
+]
 
 _MODES = ("shared", "frozen", "per_domain", "per_canvas")
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -328,7 +336,17 @@ def _fold(adapted: AdaptedModel) -> None:
 
 
 def convolutions_before_norms(execution: Execution) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions and batch norms, each called once, with nothing in between and nobody else reading."""
+    """Convolutions and batch norms, each called once, with nothing in between and nobody else reading.
+
+    Args:
+        execution: one pass, as `execute` saw it.
+
+    Example:
+        >>> from sketchkit.adapters import adapt, mobilenet_v2
+        >>> pairs = convolutions_before_norms(execute(adapt(mobilenet_v2(), canvases=(32,), photo_size=32)))
+        >>> len(pairs), pairs[0][1].num_features
+        (52, 32)
+    """
     times: dict[int, int] = {}
     for call in execution.calls:
         times[id(call.module)] = times.get(id(call.module), 0) + 1
@@ -349,7 +367,18 @@ def convolutions_before_norms(execution: Execution) -> list[tuple[nn.Conv2d, nn.
 
 
 def after_normalizing(norm: nn.BatchNorm2d) -> nn.Module | None:
-    """What a batch norm does beside normalizing: nothing, or in a subclass its children one after another."""
+    """What a batch norm does beside normalizing: nothing, or in a subclass its children one after another.
+
+    Args:
+        norm: with running statistics. A subclass is put into evaluation mode, and tried on noise.
+
+    Returns:
+        The rest as a module; None where a subclass does anything else.
+
+    Example:
+        >>> after_normalizing(nn.BatchNorm2d(8))
+        Identity()
+    """
     if type(norm) is nn.BatchNorm2d:
         return nn.Identity()
     rest = nn.Sequential(*norm.children())

@@ -108,7 +108,8 @@ class PairedWarp:
     def _reach(self, sides: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far from the middle boxes of half sides (pairs, 2) may come along each axis: (pairs, 2)."""
         straight = np.einsum("nij,nj->ni", np.abs(self.matrices), sides)
-        return straight + np.abs(self.amplitudes).sum(axis=1)
+        reach: NDArray[np.float64] = straight + np.abs(self.amplitudes).sum(axis=1)
+        return reach
 
     def _before(self, places: torch.Tensor) -> torch.Tensor:
         """Where (pairs, places, 2) came from: `matrix @ p + bend(p) = place`, solved from a straight start."""

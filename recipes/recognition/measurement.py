@@ -21,7 +21,7 @@ from sketchkit.adapters.timing import latency
 from sketchkit.canvas import Canvas
 from sketchkit.recipes.embedding import embed_on_canvases, reduced_precision
 from sketchkit.recipes.evaluation import accuracy, rankings, ranks
-from sketchkit.recipes.measurement import _environment
+from sketchkit.recipes.measurement import environment
 from sketchkit.recipes.policy import Selection
 from sketchkit.recipes.progress import progress
 from sketchkit.recipes.recognition.drawings import LabeledDrawings
@@ -94,7 +94,7 @@ def measure_recognition(
             "categories": list(this.data.categories),
             **{name: len(getattr(this.data, name)) for name in ("train", "validation", "test")},
         },
-        "environment": _environment(),
+        "environment": environment(),
         "config": asdict(this.config),
         "rows": rows,
         "canvas_flops": {str(size): flops for size, flops in evaluated["v1"].flops.items()},
