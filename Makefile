@@ -53,9 +53,10 @@ $(STAMP): setup.cfg constraints.txt requirements-assets.txt
 demo: setup
 	@$(BIN)/sketchkit fgsbir demo 'out=$(OUT)' $(if $(DATA),data.name=qmul 'data.root=$(DATA)') $(ARGS)
 
+# Two processes, each with the tests of whole files, whose costly fixtures are then made once; ARGS=-n0 for a debugger.
 test: setup
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

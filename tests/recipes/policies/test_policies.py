@@ -62,7 +62,7 @@ def test_chances_sum_to_one_and_nothing_is_cheaper_than_its_pass(made, fitted):
         ("ink", MeasureRule("ink")),
         ("ink", MeasureRule("points")),
         ("ink", MeasureNetwork()),
-        ("ink", StrokeReader("expected", replace(SHORT, epochs=50, dial=[], learning_rate=3e-3))),
+        ("ink", StrokeReader("expected", replace(SHORT, epochs=25, dial=[], learning_rate=6e-3))),
         ("margin", MarginCascade()),
         ("margin", LearnedCascade()),
         ("embedding", LearnedCascade(embedding=True)),
@@ -77,7 +77,7 @@ def test_a_policy_finds_what_was_planted_where_it_looks(made, signal, policy):
 
 def test_where_there_is_nothing_to_see_nothing_is_found(made):
     outcomes = [made("none", fold=fold, photos=40) for fold in range(3)]
-    for point in compare(outcomes, all_policies(outcomes, SHORT), budgets=BUDGETS, draws=500):
+    for point in compare(outcomes, all_policies(outcomes, replace(SHORT, dial=[])), budgets=BUDGETS, draws=500):
         deviation = (point.over_blind.high - point.over_blind.low) / 3.92
         if point.sees != "truth":
             assert point.over_blind.mean < 3 * deviation + 0.01, point
