@@ -22,17 +22,16 @@ def deterministic() -> Iterator[None]:
     """
     algorithms = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    # Properties that are put onto these modules where no type checker sees them.
-    filled, convolutions = memory.fill_uninitialized_memory, mkldnn.deterministic  # type: ignore[attr-defined]
+    filled, convolutions = memory.fill_uninitialized_memory, mkldnn.deterministic  # type: ignore[attr-defined]  # torch does not annotate it
     # CUDA's matrix products read it when they are first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     # Nothing here reads memory before it is written, so that filling it would only take time.
-    memory.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    mkldnn.deterministic = True  # type: ignore[assignment]
+    memory.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch does not annotate it
+    mkldnn.deterministic = True  # type: ignore[assignment]  # torch does not annotate it
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
-        memory.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+        memory.fill_uninitialized_memory = filled  # type: ignore[attr-defined]  # torch does not annotate it
         mkldnn.deterministic = convolutions
