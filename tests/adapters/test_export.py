@@ -91,8 +91,10 @@ def test_embeddings_are_torchs_at_every_batch_and_canvas(
     build: Callable[[], nn.Module], exporter: str, tmp_path: Path
 ) -> None:
     adapted = made(build)
-    assert adapted.export(tmp_path).exporter == exporter
+    exported = adapted.export(tmp_path, precisions=("fp32", "int8"), calibration=(drawings(), photos()))
+    assert exported.exporter == exporter
     assert_alike(adapted, tmp_path)
+    assert min(each.cosine for each in verify(adapted, tmp_path, drawings(), photos())["int8"].values()) > 0.99
 
 
 def test_the_given_model_stays_as_it_was(tmp_path: Path) -> None:
