@@ -77,9 +77,9 @@ class DrawnInputs:
         return cls(adapted, photos, pairs.sketches, pairs.photo_of_sketch, canvases, mirror, stretch, bend)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
-        """How many batches a pass over the photos has; a last batch of one photo is left out."""
-        full, rest = divmod(len(self.photos), batch_photos)
-        return full + (rest > 1)
+        """How many batches a pass over the photos has: of like sizes, as a contrast among few is an easy one."""
+        photos = len(self.photos)
+        return max(min(-(-photos // batch_photos), photos // 2), 1)
 
     def batches(self, epoch: int, *, batch_photos: int, sketches_per_photo: int, seed: int) -> Iterator[dict[str, Any]]:
         """The batches of one epoch, the same each time it is asked for; see `TrainingInputs.batches`.
@@ -90,8 +90,7 @@ class DrawnInputs:
         drawings = jitter(self.sketches, seed=int(generator.integers(2**31)), **JITTER)
         order = generator.permutation(len(self.photos))
         owned = by_owner(self.photo_of_sketch, len(order))
-        for step in range(self.steps_per_epoch(batch_photos)):
-            chosen = order[step * batch_photos : (step + 1) * batch_photos]
+        for chosen in np.array_split(order, self.steps_per_epoch(batch_photos)):
             mirrored = generator.random(len(chosen)) < 0.5 if self.mirror else np.zeros(len(chosen), bool)
             picked = [generator.permutation(owned[photo])[:sketches_per_photo] for photo in chosen]
             owner = np.repeat(np.arange(len(chosen)), [len(each) for each in picked])

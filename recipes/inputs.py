@@ -109,9 +109,9 @@ class TrainingInputs:
         return cls(photos, sketches, pairs.photo_of_sketch, variants, warped)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
-        """How many batches a pass over the photos has; a last batch of one photo is left out."""
-        full, rest = divmod(len(self.photos[0]), batch_photos)
-        return full + (rest > 1)
+        """How many batches a pass over the photos has: of like sizes, as a contrast among few is an easy one."""
+        photos = len(self.photos[0])
+        return max(min(-(-photos // batch_photos), photos // 2), 1)
 
     def batches(self, epoch: int, *, batch_photos: int, sketches_per_photo: int, seed: int) -> Iterator[dict[str, Any]]:
         """The batches of one epoch, the same each time it is asked for.
@@ -127,8 +127,7 @@ class TrainingInputs:
         per_mirror = self.variants if self.warped else 1
         order = generator.permutation(len(self.photos[0]))
         by_photo = by_owner(self.photo_of_sketch, len(order))
-        for step in range(self.steps_per_epoch(batch_photos)):
-            chosen = order[step * batch_photos : (step + 1) * batch_photos]
+        for chosen in np.array_split(order, self.steps_per_epoch(batch_photos)):
             mirrored = generator.integers(0, len(self.photos) // per_mirror, len(chosen))
             shown = mirrored * per_mirror + (generator.integers(0, per_mirror, len(chosen)) if self.warped else 0)
             picked = [generator.permutation(by_photo[photo])[:sketches_per_photo] for photo in chosen]

@@ -72,7 +72,7 @@ def test_only_what_is_not_frozen_learns(prepared):
 def test_batches_pair_each_sketch_with_its_photo(prepared):
     _, _, pairs, inputs = prepared
     batches = list(inputs.batches(0, batch_photos=5, sketches_per_photo=2, seed=0))
-    assert [len(batch["photos"]) for batch in batches] == [5, 5, 2]
+    assert [len(batch["photos"]) for batch in batches] == [4, 4, 4]
     assert len(batches) == inputs.steps_per_epoch(5)
     for batch in batches:
         owner, negative = batch["owner"], batch["negative"]
@@ -92,9 +92,15 @@ def test_batches_pair_each_sketch_with_its_photo(prepared):
                 )
 
 
-def test_no_batch_of_a_single_photo(prepared):
+@pytest.mark.parametrize("batch_photos", range(2, 14))
+def test_batches_are_of_like_sizes_and_none_has_a_single_photo(prepared, batch_photos):
     *_, inputs = prepared
-    assert inputs.steps_per_epoch(11) == 1
+    settings = {"batch_photos": batch_photos, "sketches_per_photo": 1, "seed": 0}
+    sizes = [len(batch["photos"]) for batch in inputs.batches(0, **settings)]
+    assert len(sizes) == inputs.steps_per_epoch(batch_photos)
+    assert sum(sizes) == 12
+    assert 2 <= min(sizes) <= max(sizes) <= min(sizes) + 1
+    assert max(sizes) <= max(batch_photos, 3)  # of five photos in pairs, three come together
 
 
 @pytest.mark.parametrize(("blocks", "words"), [(19, "have 19 entries"), (99, "have 19 entries")])
