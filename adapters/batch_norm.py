@@ -28,7 +28,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sketchkit.adapters.execution import Execution, ModuleCall, execute
+from sketchkit.adapters.execution import Execution, execute
+from sketchkit.adapters.recording import Call
 from sketchkit.adapters.stems import TwoStems
 from sketchkit.errors import AdaptError, ParameterError
 
@@ -350,7 +351,7 @@ def convolutions_before_norms(execution: Execution) -> list[tuple[nn.Conv2d, nn.
     times: dict[int, int] = {}
     for call in execution.calls:
         times[id(call.module)] = times.get(id(call.module), 0) + 1
-    made_by: dict[int, ModuleCall] = {}
+    made_by: dict[int, Call] = {}
     pairs = []
     for call in execution.calls:
         module = call.module

@@ -13,25 +13,14 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sketchkit.adapters.recording import Call, noted_calls, storage_of
 from sketchkit.adapters.stems import TwoStems
 from sketchkit.errors import AdaptError
 
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel
 
-__all__ = ["Execution", "ModuleCall", "execute", "weight_layers"]
-
-
-@dataclass(frozen=True, eq=False)
-class ModuleCall:
-    """A call of a module; `start` and `end` are places in the order of events, memory is told by its address."""
-
-    path: str
-    module: nn.Module
-    start: int
-    end: int
-    source: int | None
-    result: int | None
+__all__ = ["Execution", "execute", "weight_layers"]
 
 
 @dataclass(eq=False)
@@ -47,7 +36,7 @@ class Execution:
     """
 
     first_use: dict[str, int] = field(default_factory=dict)
-    calls: list[ModuleCall] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     reads: Counter[int] = field(default_factory=Counter)
     result: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     clock: int = 0
@@ -77,7 +66,8 @@ def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
         )
     execution = Execution()
     watch = _Watch(execution, _embedding_parameters(adapted))
-    with _evaluating(adapted), _calls(adapted, execution, watch.kept), watch:
+    below = ((path, module) for path, module in adapted.named_modules() if path)
+    with _evaluating(adapted), noted_calls(below, execution.tick, watch.kept) as execution.calls, watch:
         execution.result = adapted.embed(_noise(adapted, images))
     return execution
 
@@ -142,31 +132,6 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-@contextmanager
-def _calls(adapted: nn.Module, execution: Execution, kept: list[torch.Tensor]) -> Iterator[None]:
-    handles = []
-    for path, module in adapted.named_modules():
-        if not path:
-            continue
-        starts: list[int] = []
-
-        def before(module: nn.Module, args: Any, starts: list[int] = starts) -> None:
-            starts.append(execution.tick())
-
-        def after(module: nn.Module, args: Any, output: Any, path: str = path, starts: list[int] = starts) -> None:
-            source, result = _first(args), _first(output)
-            kept.extend(tensor for tensor in (source, result) if tensor is not None)
-            call = ModuleCall(path, module, starts.pop(), execution.tick(), _memory(source), _memory(result))
-            execution.calls.append(call)
-
-        handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate its base
     """Notes which parameters and which memory each operation reads."""
 
@@ -175,7 +140,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         self.execution = execution
         self.names: dict[int, list[str]] = {}
         for name, value in parameters.items():
-            self.names.setdefault(value.untyped_storage().data_ptr(), []).append(name)
+            self.names.setdefault(storage_of(value), []).append(name)
         # Memory that is freed could come back under the same address.
         self.kept: list[torch.Tensor] = []
 
@@ -186,20 +151,14 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
         self.kept += made
-        memories = [memory for memory in map(_memory, read) if memory is not None]
+        memories = [storage_of(tensor) for tensor in read]
         for memory in memories:
             for name in self.names.get(memory, ()):
                 if name not in self.execution.first_use:
                     self.execution.first_use[name] = self.execution.tick()
-        is_view = func.is_view or (all(_memory(tensor) in memories for tensor in made) and not func._schema.is_mutable)
+        is_view = func.is_view or (
+            all(storage_of(tensor) in memories for tensor in made) and not func._schema.is_mutable
+        )
         if not is_view:
             self.execution.reads.update(set(memories))
         return output
-
-
-def _first(values: Any) -> torch.Tensor | None:
-    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)), None)
-
-
-def _memory(tensor: torch.Tensor | None) -> int | None:
-    return None if tensor is None else tensor.untyped_storage().data_ptr()
