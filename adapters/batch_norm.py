@@ -216,7 +216,7 @@ def fold_batch_norm(adapted: AdaptedModel) -> AdaptedModel:
 
     Raises:
         ParameterError: batch norm is per domain or per canvas, or folded already.
-        AdaptError: the folded network gives other embeddings.
+        AdaptError: the network is scripted, or the folded one gives other embeddings.
 
     Example:
         >>> from sketchkit.adapters import adapt, mobilenet_v2

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Execution", "execute", "weight_layers"]
 
+# What an embedding goes through; beside it an adapted network has a canvas selector, and may have a teacher.
+_EMBEDDING = ("backbone.", "projection.")
+
 
 @dataclass(eq=False)
 class Execution:
@@ -29,7 +32,7 @@ class Execution:
 
     Args:
         first_use: parameter's name -> its place in the order of events; those that took part alone.
-        calls: of all modules below the top, in the order of their ends.
+        calls: of the embedding network's modules, in the order of their ends.
         reads: memory -> how many operations (views aside) read it.
         result: the embeddings.
         clock: the last place.
@@ -51,6 +54,8 @@ class Execution:
 def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
     """Embed noise on the smallest canvas, in evaluation mode; modes and statistics are left as they were.
 
+    The canvas selector and the teacher take no part, so a scripted teacher is no hindrance.
+
     Raises:
         AdaptError: the network is scripted.
 
@@ -59,15 +64,19 @@ def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
         >>> list(execute(adapt(mobilenet_v2(), canvases=(32,), photo_size=32)).first_use)[0]
         'backbone.network.features.0.0.weight'
     """
-    if any(isinstance(module, torch.jit.ScriptModule) for module in adapted.modules()):
+    parts = [(path, module) for path, module in adapted.named_modules() if f"{path}.".startswith(_EMBEDDING)]
+    if any(isinstance(module, torch.jit.ScriptModule) for _, module in parts):
         raise AdaptError(
             f"{adapted.description.network} is scripted, and nobody can see in which order its layers run; adapt the "
             "module that it was scripted from"
         )
     execution = Execution()
     watch = _Watch(execution, _embedding_parameters(adapted))
-    below = ((path, module) for path, module in adapted.named_modules() if path)
-    with _evaluating(adapted), noted_calls(below, execution.tick, watch.kept) as execution.calls, watch:
+    with (
+        _evaluating([module for _, module in parts]),
+        noted_calls(parts, execution.tick, watch.kept) as execution.calls,
+        watch,
+    ):
         execution.result = adapted.embed(_noise(adapted, images))
     return execution
 
@@ -109,8 +118,7 @@ def _is_weight(parameter: nn.Parameter) -> bool:
 
 def _embedding_parameters(adapted: AdaptedModel) -> dict[str, nn.Parameter]:
     """Without the canvas selector and the teacher."""
-    parts = ("backbone.", "projection.")
-    return {name: value for name, value in adapted.named_parameters() if name.startswith(parts)}
+    return {name: value for name, value in adapted.named_parameters() if name.startswith(_EMBEDDING)}
 
 
 def _noise(adapted: AdaptedModel, images: int) -> torch.Tensor:
@@ -122,14 +130,15 @@ def _noise(adapted: AdaptedModel, images: int) -> torch.Tensor:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
+def _evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
+    before = [(module, module.training) for module in modules]
+    for module in modules:
+        module.eval()
     try:
         yield
     finally:
-        for part, training in before:
-            part.training = training
+        for module, training in before:
+            module.training = training
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate its base
