@@ -32,7 +32,7 @@ _EXPORTS = {
     "canvas_reward": "selector",
     "content_keys": "teacher_cache",
     "distilled_loss": "balancing",
-    "fold_batch_norm": "batch_norm",
+    "fold_batch_norm": "folding",
     "freeze": "fine_tuning",
     "fused_batch_norm": "fusing",
     "gradient_norms": "balancing",
@@ -80,7 +80,6 @@ if TYPE_CHECKING:
     from sketchkit.adapters.balancing import distilled_loss as distilled_loss
     from sketchkit.adapters.balancing import gradient_norms as gradient_norms
     from sketchkit.adapters.batch_norm import SwitchableBatchNorm as SwitchableBatchNorm
-    from sketchkit.adapters.batch_norm import fold_batch_norm as fold_batch_norm
     from sketchkit.adapters.batch_norm import passing as passing
     from sketchkit.adapters.batch_norm import set_batch_norm as set_batch_norm
     from sketchkit.adapters.cost import Cost as Cost
@@ -96,6 +95,7 @@ if TYPE_CHECKING:
     from sketchkit.adapters.export import verify as verify
     from sketchkit.adapters.fine_tuning import freeze as freeze
     from sketchkit.adapters.fine_tuning import parameter_groups as parameter_groups
+    from sketchkit.adapters.folding import fold_batch_norm as fold_batch_norm
     from sketchkit.adapters.fusing import fused_batch_norm as fused_batch_norm
     from sketchkit.adapters.logit_distillation import logit_distillation_loss as logit_distillation_loss
     from sketchkit.adapters.networks import NETWORKS as NETWORKS

@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from sketchkit.adapters.backbone import Backbone
-from sketchkit.adapters.batch_norm import passing, restore_batch_norm
+from sketchkit.adapters.batch_norm import passing
 from sketchkit.adapters.description import Description
 from sketchkit.adapters.distillation import KDHead
+from sketchkit.adapters.folding import restore_batch_norm
 from sketchkit.adapters.inputs import Inputs
 from sketchkit.adapters.query_cost import AdaptedCost, query_cost
 from sketchkit.adapters.selector import CanvasSelector

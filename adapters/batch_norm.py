@@ -26,24 +26,14 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sketchkit.adapters.execution import Execution, ModuleCall, execute
-from sketchkit.adapters.stems import TwoStems
+from sketchkit.adapters.dry_run import attempt
 from sketchkit.errors import AdaptError, ParameterError
 
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel
 
-__all__ = [
-    "SwitchableBatchNorm",
-    "after_normalizing",
-    "convolutions_before_norms",
-    "fold_batch_norm",
-    "passing",
-    "restore_batch_norm",
-    "set_batch_norm",
-]
+__all__ = ["SwitchableBatchNorm", "passing", "replace_modules", "set_batch_norm"]
 
 _MODES = ("shared", "frozen", "per_domain", "per_canvas")
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -158,7 +148,8 @@ def set_batch_norm(adapted: AdaptedModel, mode: Literal["shared", "frozen", "per
 
     Raises:
         ParameterError: there is no such mode, or batch norm has been folded away.
-        AdaptError: the network keeps statistics that are not in a batch norm of torch.
+        AdaptError: the network keeps statistics that are not in a batch norm of torch: a training pass on a copy shows
+            it.
 
     Example:
         >>> from sketchkit.adapters import adapt, mobilenet_v2
@@ -186,64 +177,8 @@ def set_batch_norm(adapted: AdaptedModel, mode: Literal["shared", "frozen", "per
             if name != "photos":
                 bank.load_state_dict(old[_predecessor(name, old)].state_dict())
         new[id(module)] = switchable
-    _replace(adapted.backbone, new)
+    replace_modules(adapted.backbone, new)
     adapted.description = replace(adapted.description, batch_norm=mode)
-
-
-def restore_batch_norm(adapted: AdaptedModel) -> None:
-    """Bring a network that was just built into the form that its description names.
-
-    Example:
-        >>> from sketchkit.adapters import adapt, mobilenet_v2
-        >>> restore_batch_norm(adapt(mobilenet_v2(), canvases=(32,), photo_size=32))
-    """
-    mode = adapted.description.batch_norm
-    if mode == "folded":
-        _fold(adapted)
-    elif mode != "shared":
-        set_batch_norm(adapted, mode)  # type: ignore[arg-type]  # checked there
-
-
-def fold_batch_norm(adapted: AdaptedModel) -> AdaptedModel:
-    """A copy for inference whose batch norms are part of the convolutions before them: the same embeddings, faster.
-
-    Folded is a batch norm that alone reads the output of a convolution, as one pass shows. Exact in evaluation mode
-    within rounding, which is checked; the copy has no teacher, and can be saved and loaded, but not trained as before.
-
-    Args:
-        adapted: with `shared` or `frozen` batch norm.
-
-    Raises:
-        ParameterError: batch norm is per domain or per canvas, or folded already.
-        AdaptError: the folded network gives other embeddings.
-
-    Example:
-        >>> from sketchkit.adapters import adapt, mobilenet_v2
-        >>> folded = fold_batch_norm(adapt(mobilenet_v2(), canvases=(32,), photo_size=32))
-        >>> any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-        False
-    """
-    mode = adapted.description.batch_norm
-    if mode not in ("shared", "frozen"):
-        raise ParameterError(
-            f"batch norm is {mode}, and one convolution holds one set of statistics; set_batch_norm(copy, 'shared') "
-            "keeps the photos' set"
-            if mode != "folded"
-            else "batch norm is folded already"
-        )
-    # Not even for a moment two teachers in memory.
-    folded = copy.deepcopy(adapted, {id(adapted.kd_head): None})
-    set_batch_norm(folded, "shared")
-    folded.eval()
-    before = _embeddings(folded)
-    _fold(folded)
-    after = _embeddings(folded)
-    tolerance = min(1000 * torch.finfo(before.dtype).eps, 0.05)
-    if not torch.allclose(before, after, rtol=0, atol=tolerance):
-        apart = (before - after).abs().max().item()
-        raise AdaptError(f"folding changes the embeddings by {apart:.2g}; keep {adapted.description.network} as it is")
-    folded.description = replace(folded.description, batch_norm="folded")
-    return folded
 
 
 def _in_backward() -> bool:
@@ -287,19 +222,56 @@ def _outermost_norms(network: nn.Module) -> list[nn.Module]:
 
 
 def _refuse_foreign_statistics(adapted: AdaptedModel) -> None:
-    """Statistics of functions or scripts would go on moving, whatever the mode says."""
+    """Statistics of functions, scripts and other norms would go on moving, whatever the mode says.
+
+    They are found by what two training passes on different images leave behind: what both leave alike, such as a count
+    of the passes or the vectors of a spectral norm, holds nothing of the images.
+    """
+    first, second = (_after_training(adapted, seed) for seed in range(2))
     modules = dict(adapted.backbone.named_modules())
-    for name, _ in adapted.backbone.named_buffers():
-        owner, _, own = name.rpartition(".")
-        if own == "running_mean" and not isinstance(modules[owner], _NORMS):
-            raise AdaptError(
-                f"{adapted.description.network} keeps the statistics {name} outside of torch's batch norm modules "
-                "(in a script, or in a function); only batch_norm='shared' can be had"
-            )
+    for name, value in first.items():
+        path, _, own = name.rpartition(".")
+        # NaN, left by a pass of noise, is like NaN.
+        if isinstance(modules[path], _NORMS) or torch.equal(value.nan_to_num(), second[name].nan_to_num()):
+            continue
+        module = modules[path]
+        kind = getattr(module, "original_name", type(module).__name__)
+        where = f"{kind} {path.removeprefix('network').lstrip('.')}".rstrip()
+        raise AdaptError(
+            f"training on images changes {own} of {where}, statistics outside of torch's batch norms (in a script, a "
+            "function or another norm) that can neither be frozen nor kept apart; only batch_norm='shared' can be had"
+        )
 
 
-def _replace(network: nn.Module, new: dict[int, nn.Module]) -> None:
-    """Under every name that a module has."""
+@torch.no_grad()
+def _after_training(adapted: AdaptedModel, seed: int) -> dict[str, torch.Tensor]:
+    """The floating-point buffers of a copy that was shown two images of noise in training mode."""
+    copied = copy.deepcopy(adapted.backbone).train()
+    canvas = adapted.canvases[0]
+    images = torch.rand(
+        *(2, adapted.description.channels, canvas.height, canvas.width), generator=torch.Generator().manual_seed(seed)
+    )
+    parameter = next((value for value in copied.parameters() if value.is_floating_point()), adapted.mean)
+    # Dropout draws no number of the caller's. A network that cannot be trained here, as SyncBatchNorm cannot on a CPU,
+    # shows nothing.
+    with torch.random.fork_rng(devices=[]), passing("photos"):
+        attempt(lambda: copied(images.to(parameter.device, parameter.dtype)))
+    return {name: value for name, value in copied.named_buffers() if value.is_floating_point()}
+
+
+def replace_modules(network: nn.Module, new: dict[int, nn.Module]) -> None:
+    """Put other modules in the place of some, under every name that they have; what is inside of banks stays.
+
+    Args:
+        network: changed in place.
+        new: id of a module -> what takes its place.
+
+    Example:
+        >>> network = nn.Sequential(nn.ReLU(), nn.Flatten())
+        >>> replace_modules(network, {id(network[0]): nn.GELU()})
+        >>> network[0]
+        GELU(approximate='none')
+    """
     for parent in list(network.modules()):
         if isinstance(parent, SwitchableBatchNorm):
             continue
@@ -307,87 +279,3 @@ def _replace(network: nn.Module, new: dict[int, nn.Module]) -> None:
         for name, child in list(parent._modules.items()):
             if child is not None and id(child) in new:
                 parent._modules[name] = new[id(child)]
-
-
-def _embeddings(adapted: AdaptedModel) -> torch.Tensor:
-    """Of two photos of noise, and where sketches have a stem of their own, of two rasters."""
-    embeddings = execute(adapted, images=2).result
-    if adapted.description.stem is None:
-        return embeddings
-    canvas, planes = adapted.canvases[-1], adapted.description.sketch_channels
-    rasters = torch.rand(2, planes, canvas.height, canvas.width, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return torch.cat([embeddings, adapted.embed(rasters.to(embeddings))])
-
-
-def _fold(adapted: AdaptedModel) -> None:
-    execution = execute(adapted)
-    new: dict[int, nn.Module] = {}
-    # The norm behind two stems serves both.
-    stems = {id(module.photos) for module in adapted.backbone.modules() if isinstance(module, TwoStems)}
-    for convolution, norm in convolutions_before_norms(execution):
-        rest = after_normalizing(norm)
-        if rest is not None and id(convolution) not in stems:
-            mode = convolution.training
-            new[id(convolution)] = fuse_conv_bn_eval(convolution.eval(), norm.eval())
-            new[id(convolution)].train(mode)
-            new[id(norm)] = rest
-    _replace(adapted.backbone, new)
-
-
-def convolutions_before_norms(execution: Execution) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions and batch norms, each called once, with nothing in between and nobody else reading.
-
-    Args:
-        execution: one pass, as `execute` saw it.
-
-    Example:
-        >>> from sketchkit.adapters import adapt, mobilenet_v2
-        >>> pairs = convolutions_before_norms(execute(adapt(mobilenet_v2(), canvases=(32,), photo_size=32)))
-        >>> len(pairs), pairs[0][1].num_features
-        (52, 32)
-    """
-    times: dict[int, int] = {}
-    for call in execution.calls:
-        times[id(call.module)] = times.get(id(call.module), 0) + 1
-    made_by: dict[int, ModuleCall] = {}
-    pairs = []
-    for call in execution.calls:
-        module = call.module
-        if times[id(module)] > 1 or call.result is None:
-            continue
-        if isinstance(module, nn.Conv2d) and not hasattr(module, "parametrizations"):
-            made_by[call.result] = call
-        elif isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and call.source in made_by:
-            before = made_by[call.source]
-            if execution.reads[call.source] == 1 and before.end < call.start:
-                assert isinstance(before.module, nn.Conv2d)
-                pairs.append((before.module, module))
-    return pairs
-
-
-def after_normalizing(norm: nn.BatchNorm2d) -> nn.Module | None:
-    """What a batch norm does beside normalizing: nothing, or in a subclass its children one after another.
-
-    Args:
-        norm: with running statistics. A subclass is put into evaluation mode, and tried on noise.
-
-    Returns:
-        The rest as a module; None where a subclass does anything else.
-
-    Example:
-        >>> after_normalizing(nn.BatchNorm2d(8))
-        Identity()
-    """
-    if type(norm) is nn.BatchNorm2d:
-        return nn.Identity()
-    rest = nn.Sequential(*norm.children())
-    parameter = norm.running_mean
-    assert parameter is not None
-    noise = torch.randn(2, norm.num_features, 4, 4, generator=torch.Generator().manual_seed(0)).to(parameter)
-    with torch.no_grad():
-        plain = nn.functional.batch_norm(
-            noise, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-        )
-        same = torch.allclose(norm.eval()(noise), copy.deepcopy(rest).eval()(plain), atol=1e-5)
-    return rest if same else None

@@ -35,10 +35,10 @@ def correct_biases(
         batches: images (batch, channels, height, width) in 0..1; every image counts alike.
 
     Example:
-        >>> import torch
-        >>> from sketchkit import adapt
-        >>> from sketchkit.adapters.onnx_graphs import float_copy, student_graph
-        >>> graph, _ = student_graph(float_copy(adapt(torch.nn.Conv2d(3, 8, 3), canvases=(32,), photo_size=32)), 18)
+        >>> graph = require_onnx().parser.parse_model(
+        ...     '<ir_version: 10, opset_import: ["" : 18]> example (float[b, 3, h, w] images) => '
+        ...     "(float[b, 3, h, w] embeddings) { positive = Relu(images) embeddings = Neg(positive) }"
+        ... )
         >>> same = correct_biases(graph, graph, [np.random.rand(2, 3, 32, 32).astype(np.float32)])
         >>> same == graph  # nothing in it is rounded
         True
@@ -48,12 +48,14 @@ def correct_biases(
     twins, biases = _with_twins(quantized, model)
     values = constants(quantized)
     sums: dict[str, NDArray[np.float64]] = {}
+    rows = dict.fromkeys(biases, 0)
     for found in observed(twins, biases, batches):
         for name, moved in found.items():
             sums[name] = sums.get(name, np.zeros(1)) + moved.astype(np.float64).sum(axis=0)
-    images = sum(len(batch) for batch in batches)
+            # One an image, or one a token.
+            rows[name] += len(moved)
     for name, (bias, scale) in biases.items():
-        shift = sums[name] / images
+        shift = sums[name] / rows[name]
         if scale is None:
             put_constant(corrected, bias, (values[bias] + shift).astype(np.float32))
         else:
@@ -67,7 +69,7 @@ def _with_twins(
     """The float32 graph with a rounded twin beside each layer, and where the differences of their means come out.
 
     Returns:
-        The graph, and: tensor (batch, channels) -> initializers of the bias and, where it is rounded, of its scale.
+        The graph, and: tensor (rows, channels) -> initializers of the bias and, where it is rounded, of its scale.
     """
     package = require_onnx()
     twins: onnx.ModelProto = package.ModelProto()

@@ -13,25 +13,17 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sketchkit.adapters.recording import Call, noted_calls, storage_of
 from sketchkit.adapters.stems import TwoStems
 from sketchkit.errors import AdaptError
 
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel
 
-__all__ = ["Execution", "ModuleCall", "execute", "weight_layers"]
+__all__ = ["Execution", "execute", "weight_layers"]
 
-
-@dataclass(frozen=True, eq=False)
-class ModuleCall:
-    """A call of a module; `start` and `end` are places in the order of events, memory is told by its address."""
-
-    path: str
-    module: nn.Module
-    start: int
-    end: int
-    source: int | None
-    result: int | None
+# What an embedding goes through; beside it an adapted network has a canvas selector, and may have a teacher.
+_EMBEDDING = ("backbone.", "projection.")
 
 
 @dataclass(eq=False)
@@ -40,14 +32,14 @@ class Execution:
 
     Args:
         first_use: parameter's name -> its place in the order of events; those that took part alone.
-        calls: of all modules below the top, in the order of their ends.
+        calls: of the embedding network's modules, in the order of their ends.
         reads: memory -> how many operations (views aside) read it.
         result: the embeddings.
         clock: the last place.
     """
 
     first_use: dict[str, int] = field(default_factory=dict)
-    calls: list[ModuleCall] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     reads: Counter[int] = field(default_factory=Counter)
     result: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     clock: int = 0
@@ -62,6 +54,8 @@ class Execution:
 def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
     """Embed noise on the smallest canvas, in evaluation mode; modes and statistics are left as they were.
 
+    The canvas selector and the teacher take no part, so a scripted teacher is no hindrance.
+
     Raises:
         AdaptError: the network is scripted.
 
@@ -70,14 +64,19 @@ def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
         >>> list(execute(adapt(mobilenet_v2(), canvases=(32,), photo_size=32)).first_use)[0]
         'backbone.network.features.0.0.weight'
     """
-    if any(isinstance(module, torch.jit.ScriptModule) for module in adapted.modules()):
+    parts = [(path, module) for path, module in adapted.named_modules() if f"{path}.".startswith(_EMBEDDING)]
+    if any(isinstance(module, torch.jit.ScriptModule) for _, module in parts):
         raise AdaptError(
             f"{adapted.description.network} is scripted, and nobody can see in which order its layers run; adapt the "
             "module that it was scripted from"
         )
     execution = Execution()
     watch = _Watch(execution, _embedding_parameters(adapted))
-    with _evaluating(adapted), _calls(adapted, execution, watch.kept), watch:
+    with (
+        _evaluating([module for _, module in parts]),
+        noted_calls(parts, execution.tick, watch.kept) as execution.calls,
+        watch,
+    ):
         execution.result = adapted.embed(_noise(adapted, images))
     return execution
 
@@ -119,8 +118,7 @@ def _is_weight(parameter: nn.Parameter) -> bool:
 
 def _embedding_parameters(adapted: AdaptedModel) -> dict[str, nn.Parameter]:
     """Without the canvas selector and the teacher."""
-    parts = ("backbone.", "projection.")
-    return {name: value for name, value in adapted.named_parameters() if name.startswith(parts)}
+    return {name: value for name, value in adapted.named_parameters() if name.startswith(_EMBEDDING)}
 
 
 def _noise(adapted: AdaptedModel, images: int) -> torch.Tensor:
@@ -132,39 +130,15 @@ def _noise(adapted: AdaptedModel, images: int) -> torch.Tensor:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
+def _evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
+    before = [(module, module.training) for module in modules]
+    for module in modules:
+        module.eval()
     try:
         yield
     finally:
-        for part, training in before:
-            part.training = training
-
-
-@contextmanager
-def _calls(adapted: nn.Module, execution: Execution, kept: list[torch.Tensor]) -> Iterator[None]:
-    handles = []
-    for path, module in adapted.named_modules():
-        if not path:
-            continue
-        starts: list[int] = []
-
-        def before(module: nn.Module, args: Any, starts: list[int] = starts) -> None:
-            starts.append(execution.tick())
-
-        def after(module: nn.Module, args: Any, output: Any, path: str = path, starts: list[int] = starts) -> None:
-            source, result = _first(args), _first(output)
-            kept.extend(tensor for tensor in (source, result) if tensor is not None)
-            call = ModuleCall(path, module, starts.pop(), execution.tick(), _memory(source), _memory(result))
-            execution.calls.append(call)
-
-        handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+        for module, training in before:
+            module.training = training
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate its base
@@ -175,7 +149,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         self.execution = execution
         self.names: dict[int, list[str]] = {}
         for name, value in parameters.items():
-            self.names.setdefault(value.untyped_storage().data_ptr(), []).append(name)
+            self.names.setdefault(storage_of(value), []).append(name)
         # Memory that is freed could come back under the same address.
         self.kept: list[torch.Tensor] = []
 
@@ -186,20 +160,14 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does 
         read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         made = [leaf for leaf in tree_leaves(output) if isinstance(leaf, torch.Tensor)]
         self.kept += made
-        memories = [memory for memory in map(_memory, read) if memory is not None]
+        memories = [storage_of(tensor) for tensor in read]
         for memory in memories:
             for name in self.names.get(memory, ()):
                 if name not in self.execution.first_use:
                     self.execution.first_use[name] = self.execution.tick()
-        is_view = func.is_view or (all(_memory(tensor) in memories for tensor in made) and not func._schema.is_mutable)
+        is_view = func.is_view or (
+            all(storage_of(tensor) in memories for tensor in made) and not func._schema.is_mutable
+        )
         if not is_view:
             self.execution.reads.update(set(memories))
         return output
-
-
-def _first(values: Any) -> torch.Tensor | None:
-    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)), None)
-
-
-def _memory(tensor: torch.Tensor | None) -> int | None:
-    return None if tensor is None else tensor.untyped_storage().data_ptr()

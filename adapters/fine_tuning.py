@@ -63,6 +63,7 @@ def parameter_groups(
 
     Raises:
         ParameterError: a number is out of range.
+        AdaptError: the network is scripted.
 
     Example:
         >>> from sketchkit.adapters import adapt, mobilenet_v2
@@ -118,6 +119,7 @@ def freeze(adapted: AdaptedModel, *, depth: int | None = None, share: float | No
 
     Raises:
         ParameterError: not exactly one of `depth` and `share` is given, or it is out of range.
+        AdaptError: the network is scripted.
 
     Example:
         >>> from sketchkit.adapters import adapt, mobilenet_v2

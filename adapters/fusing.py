@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from sketchkit.adapters.batch_norm import SwitchableBatchNorm, after_normalizing, convolutions_before_norms
+from sketchkit.adapters.batch_norm import SwitchableBatchNorm
 from sketchkit.adapters.execution import execute
+from sketchkit.adapters.folding import after_normalizing, convolutions_before_norms
 from sketchkit.adapters.stems import TwoStems
 from sketchkit.errors import ParameterError
 

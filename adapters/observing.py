@@ -70,13 +70,13 @@ def observed(
         batches: images (batch, channels, height, width) in 0..1; empty ones are passed over.
 
     Example:
-        >>> from sketchkit import adapt
-        >>> from sketchkit.adapters.onnx_graphs import float_copy, student_graph
-        >>> import torch
-        >>> graph, _ = student_graph(float_copy(adapt(torch.nn.Conv2d(3, 8, 3), canvases=(32,), photo_size=32)), 18)
-        >>> inside = next(node.output[0] for node in graph.graph.node if node.op_type == "Conv")
-        >>> [each[inside].shape for each in observed(graph, [inside], [np.zeros((2, 3, 32, 32), np.float32)])]
-        [(2, 8, 30, 30)]
+        >>> graph = require_onnx().parser.parse_model(
+        ...     '<ir_version: 10, opset_import: ["" : 18]> example (float[b, 3, h, w] images) => '
+        ...     "(float[b, 3, h, w] embeddings) { positive = Relu(images) embeddings = Neg(positive) }"
+        ... )
+        >>> images = [np.ones((2, 3, 8, 8), np.float32), np.zeros((1, 3, 4, 4), np.float32)]
+        >>> [(each["positive"].shape, float(each["positive"].max())) for each in observed(graph, ["positive"], images)]
+        [((2, 3, 8, 8), 1.0), ((1, 3, 4, 4), 0.0)]
     """
     package = require_onnx()
     names = list(dict.fromkeys(names))
@@ -106,13 +106,13 @@ def best_ranges(
         batches: see `observed`.
 
     Example:
-        >>> from sketchkit import adapt
-        >>> from sketchkit.adapters.onnx_graphs import float_copy, student_graph
-        >>> import torch
-        >>> graph, _ = student_graph(float_copy(adapt(torch.nn.Conv2d(3, 8, 3), canvases=(32,), photo_size=32)), 18)
-        >>> ranges = best_ranges(graph, ["embeddings"], [np.random.rand(2, 3, 32, 32).astype(np.float32)])
-        >>> -1 <= ranges["embeddings"][0] <= 0 < ranges["embeddings"][1] <= 1
-        True
+        >>> graph = require_onnx().parser.parse_model(
+        ...     '<ir_version: 10, opset_import: ["" : 18]> example (float[b, 3, h, w] images) => '
+        ...     "(float[b, 3, h, w] embeddings) { positive = Relu(images) embeddings = Neg(positive) }"
+        ... )
+        >>> images = np.linspace(0, 1, 768, dtype=np.float32).reshape(1, 3, 16, 16)
+        >>> best_ranges(graph, ["positive", "embeddings"], [images])
+        {'positive': (0.0, 1.0), 'embeddings': (-1.0, 0.0)}
     """
     names = list(dict.fromkeys(names))
     reached = dict.fromkeys(names, (0.0, 0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +12,15 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["Call", "Operation", "Recording", "record", "storage_of"]
+__all__ = ["Call", "Operation", "Recording", "first_tensor", "noted_calls", "record", "storage_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A call of a leaf module; `start` and `end` are places in the order of all events, `shape` is the result's."""
+    """A call of a module; `start` and `end` are places in the order of all events, `shape` is the result's.
+
+    `source` and `result` are the storages of the first tensors that it was given and gave.
+    """
 
     path: str
     module: nn.Module
@@ -77,6 +80,69 @@ def storage_of(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
+@contextmanager
+def noted_calls(
+    modules: Iterable[tuple[str, nn.Module]], tick: Callable[[], int], kept: list[torch.Tensor]
+) -> Iterator[list[Call]]:
+    """Write down the calls of modules while the block runs, in the order of their ends.
+
+    Args:
+        modules: path and module; hooks are set on them and taken off again. Scripted modules call one another without
+            Python and are passed over: of them only operations are seen.
+        tick: gives the next place in the order of all events.
+        kept: gets the tensors, which must live as long as their storages are to be told apart.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> places = iter(range(9))
+        >>> with noted_calls(network.named_children(), lambda: next(places), []) as calls:
+        ...     _ = network(torch.zeros(1, 2))
+        >>> [(call.path, call.start, call.end, call.shape) for call in calls]
+        [('0', 0, 1, (1, 3)), ('1', 2, 3, (1, 3))]
+    """
+    calls: list[Call] = []
+    handles = []
+    for path, module in modules:
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        starts: list[int] = []
+
+        def before(module: nn.Module, args: Any, starts: list[int] = starts) -> None:
+            starts.append(tick())
+
+        def after(module: nn.Module, args: Any, output: Any, path: str = path, starts: list[int] = starts) -> None:
+            source, result = first_tensor(args), first_tensor(output)
+            kept.extend(tensor for tensor in (source, result) if tensor is not None)
+            calls.append(
+                Call(
+                    path,
+                    module,
+                    starts.pop(),
+                    tick(),
+                    None if source is None else storage_of(source),
+                    None if result is None else storage_of(result),
+                    () if result is None else tuple(result.shape),
+                )
+            )
+
+        handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(values: Any) -> torch.Tensor | None:
+    """The first tensor among arguments or results.
+
+    Example:
+        >>> first_tensor(({"scores": torch.ones(1)}, 2))
+        tensor([1.])
+    """
+    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)), None)
+
+
 def record(
     network: nn.Module,
     inputs: torch.Tensor,
@@ -92,46 +158,18 @@ def record(
         options: names of arguments of its forward that are set to True.
     """
     recording = Recording(kept=[inputs])
-    with torch.no_grad(), _hooks(network, recording, leaf_types), _Operations(recording):
+    leaves = (
+        (path, module)
+        for path, module in network.named_modules()
+        if path and (isinstance(module, leaf_types) or not any(True for _ in module.children()))
+    )
+    with (
+        torch.no_grad(),
+        noted_calls(leaves, recording.tick, recording.kept) as recording.calls,
+        _Operations(recording),
+    ):
         recording.output = network(inputs, **dict.fromkeys(options, True))
     return recording
-
-
-@contextmanager
-def _hooks(network: nn.Module, recording: Recording, leaf_types: tuple[type[nn.Module], ...]) -> Iterator[None]:
-    starts: dict[str, list[int]] = {}
-    handles = []
-    for path, module in network.named_modules():
-        # Scripted modules call one another without Python: of them only the operations are seen.
-        if isinstance(module, torch.jit.ScriptModule):
-            continue
-        if path and (isinstance(module, leaf_types) or not any(True for _ in module.children())):
-            starts[path] = []
-
-            def before(module: nn.Module, args: Any, path: str = path) -> None:
-                starts[path].append(recording.tick())
-
-            def after(module: nn.Module, args: Any, output: Any, path: str = path) -> None:
-                source, result = _tensor(args), _tensor(output)
-                recording.kept += [tensor for tensor in (source, result) if tensor is not None]
-                recording.calls.append(
-                    Call(
-                        path,
-                        module,
-                        starts[path].pop(),
-                        recording.tick(),
-                        None if source is None else storage_of(source),
-                        None if result is None else storage_of(result),
-                        () if result is None else tuple(result.shape),
-                    )
-                )
-
-            handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate its base
@@ -161,8 +199,3 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch 
         # Operands too: a copy of a weight that is dropped at once must not give its address away.
         self.recording.kept += [*operands, *made]
         return output
-
-
-def _tensor(values: Any) -> torch.Tensor | None:
-    """The first tensor among arguments or results."""
-    return next((leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)), None)

@@ -10,10 +10,10 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 
-from sketchkit import AdaptedModel, AdaptError, Canvas, ParameterError, Sketch, adapt
-from sketchkit.adapters import SwitchableBatchNorm, fold_batch_norm, mobilenet_v2, passing, set_batch_norm
+from sketchkit import AdaptedModel, AdaptError, ParameterError, Sketch, adapt
+from sketchkit.adapters import SwitchableBatchNorm, fold_batch_norm, passing, set_batch_norm
 
-from models import MODELS, pooled, trunk
+from models import pooled
 
 PHOTOS = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 SKETCHES = [Sketch.from_strokes([[(0, 0), (30, 5), (10, 40)]]), Sketch.from_strokes([[(0, 0), (9, 9), (3, 50)]])]
@@ -160,82 +160,6 @@ def test_wrong_arguments() -> None:
         set_batch_norm(fold_batch_norm(adapted()), "frozen")
 
 
-class NormAndActivation(nn.BatchNorm2d):
-    """A batch norm that also activates, as in timm."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.act = nn.Hardswish()
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.act(super().forward(maps))
-
-
-class Branches(nn.Module):
-    """What must not be folded: a norm after a sum, a map that somebody else reads too, a norm used twice."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.stem_norm = nn.Conv2d(3, 4, 3, 4), NormAndActivation(4)
-        self.seen, self.seen_norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
-        self.summed, self.summed_norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
-        self.first, self.second, self.twice = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        maps = self.stem_norm(self.stem(images))
-        seen = self.seen(maps)
-        maps = self.seen_norm(seen) + seen
-        maps = self.summed_norm(self.summed(maps) + maps)
-        return self.twice(self.second(self.twice(self.first(maps))))
-
-
-def trained(model: AdaptedModel) -> AdaptedModel:
-    with torch.no_grad():
-        for value in [*model.backbone.parameters(), *model.backbone.buffers()]:
-            if value.is_floating_point():
-                value.add_(0.3 * torch.rand_like(value))
-    return model.eval()
-
-
-def test_only_what_a_convolution_feeds_alone_is_folded() -> None:
-    model = trained(adapt(Branches(), canvases=(32,), photo_size=32))
-    folded = fold_batch_norm(model)
-    left = [name for name, part in folded.backbone.network.named_modules() if isinstance(part, nn.BatchNorm2d)]
-    assert left == ["seen_norm", "summed_norm", "twice"]
-    torch.testing.assert_close(folded.embed_photos(PHOTOS), model.embed_photos(PHOTOS))
-    assert isinstance(model.backbone.network.stem_norm, NormAndActivation)
-
-
-@pytest.mark.parametrize("build", [mobilenet_v2, pooled, trunk, MODELS["half precision"].build])
-@torch.no_grad()
-def test_folded_is_the_same_network(tmp_path: Path, build: Any) -> None:
-    original = build()
-    model = trained(adapt(original, canvases=(32, 64), photo_size=32))
-    folded = fold_batch_norm(model)
-    close = {"rtol": 0.0, "atol": 1e-5 if model.embed_photos(PHOTOS).dtype == torch.float32 else 0.02}
-    torch.testing.assert_close(folded.embed_photos(PHOTOS), model.embed_photos(PHOTOS), **close)
-    torch.testing.assert_close(folded.embed_sketches(SKETCHES), model.embed_sketches(SKETCHES), **close)
-    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
-    assert folded.cost().per_canvas[64].flops < model.cost().per_canvas[64].flops
-    folded.save_pretrained(tmp_path)
-    back = AdaptedModel.from_pretrained(tmp_path, original)
-    assert torch.equal(back.embed_photos(PHOTOS), folded.embed_photos(PHOTOS))
-
-
-def planes(mode: Any = "shared") -> AdaptedModel:
-    """Sketches of two planes have a first convolution of their own."""
-    canvases = [Canvas(size, channels="orientation") for size in (32, 64)]
-    return trained(adapt(pooled(), canvases=canvases, photo_size=64, batch_norm=mode))
-
-
-def test_folding_keeps_the_norm_that_two_stems_share() -> None:
-    model = planes()
-    folded = fold_batch_norm(model)
-    drawing = Sketch.from_strokes([[(0, 9), (5, 0), (9, 9)]])
-    torch.testing.assert_close(folded.embed_sketches(drawing), model.embed_sketches(drawing), atol=1e-5, rtol=0)
-    torch.testing.assert_close(folded.embed_photos(PHOTOS), model.embed_photos(PHOTOS), atol=1e-5, rtol=0)
-
-
 class Checkpointed(nn.Module):
     """Runs its inside again in backward."""
 
@@ -270,25 +194,83 @@ def test_in_training_what_passes_has_to_be_said() -> None:
 
 
 class Functional(nn.Module):
-    def __init__(self) -> None:
+    """Statistics in buffers of a name of choice, moved by a function."""
+
+    def __init__(self, name: str = "running_mean") -> None:
         super().__init__()
         self.convolution = nn.Conv2d(3, 4, 3)
-        self.register_buffer("running_mean", torch.zeros(4))
-        self.register_buffer("running_var", torch.ones(4))
+        self.name = name
+        self.register_buffer(name, torch.zeros(4))
+        self.register_buffer("spread", torch.ones(4))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.convolution(images)
-        return nn.functional.batch_norm(maps, self.running_mean, self.running_var, training=self.training)
+        return nn.functional.batch_norm(maps, getattr(self, self.name), self.spread, training=self.training)
+
+
+class Counting(nn.Module):
+    """Buffers that every training pass moves, whatever its images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3))
+        self.norm = nn.BatchNorm2d(4)
+        self.register_buffer("passes", torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.passes += 1
+        return nn.functional.dropout(self.norm(self.convolution(images)), training=self.training)
+
+
+def layers(norm: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of scripts: torch deprecates them, people have them
-def test_statistics_that_no_mode_could_hold_are_refused() -> None:
-    layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
-    scripted = torch.jit.script(nn.Sequential(*layers))
-    for network in (Functional(), scripted):
-        adapt(network, canvases=(32,), photo_size=32)
-        for mode in ("frozen", "per_domain"):
-            with pytest.raises(AdaptError, match="only batch_norm='shared'"):
-                adapt(network, canvases=(32,), photo_size=32, batch_norm=mode)
-    with pytest.raises(AdaptError, match="is scripted"):
-        fold_batch_norm(adapt(scripted, canvases=(32,), photo_size=32))
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (Functional, "running_mean of Functional,"),
+        (lambda: nn.Sequential(nn.ReLU(), Functional("center")), "center of Functional 1,"),
+        (lambda: layers(nn.InstanceNorm2d(4, track_running_stats=True)), "running_mean of InstanceNorm2d 1,"),
+        (lambda: torch.jit.script(layers(nn.BatchNorm2d(4))), "running_mean of BatchNorm2d 1,"),
+    ],
+)
+def test_statistics_that_no_mode_could_hold_are_refused(build: Any, said: str) -> None:
+    network = build()
+    model = adapt(network, canvases=(32,), photo_size=32)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    for mode in ("frozen", "per_domain", "per_canvas"):
+        with pytest.raises(AdaptError, match=f"training on images changes {said} .* only batch_norm='shared'"):
+            set_batch_norm(model, mode)  # type: ignore[arg-type]
+        with pytest.raises(AdaptError, match="only batch_norm='shared'"):
+            adapt(network, canvases=(32,), photo_size=32, batch_norm=mode)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_moves_with_any_images_is_no_statistics(mode: Any) -> None:
+    torch.manual_seed(0)
+    model = adapt(Counting(), canvases=(32,), photo_size=32)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    set_batch_norm(model, mode)
+    assert torch.equal(torch.get_rng_state(), state)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items() if name in after)
+
+
+def test_a_network_that_cannot_be_trained_here_takes_any_mode() -> None:
+    """`SyncBatchNorm` runs on GPUs alone."""
+    model = adapted()
+    model.backbone.network = nn.SyncBatchNorm.convert_sync_batchnorm(model.backbone.network)
+    set_batch_norm(model, "frozen")
+    assert model.train().embed_photos(PHOTOS).shape == (4, 8)
+
+
+def test_statistics_of_frozen_norms_that_were_set_before_are_no_hindrance() -> None:
+    model = adapted("per_canvas")
+    set_batch_norm(model, "frozen")
+    set_batch_norm(model, "per_domain")
+    assert model.description.batch_norm == "per_domain"

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from sketchkit import Canvas, ParameterError, adapt
-from sketchkit.adapters import AdaptedModel, freeze, parameter_groups
+from sketchkit import AdaptError, Canvas, ParameterError, adapt
+from sketchkit.adapters import AdaptedModel, fold_batch_norm, freeze, fused_batch_norm, parameter_groups
 from sketchkit.adapters.execution import execute, weight_layers
 
 from models import MODELS, Tokens, pooled
@@ -143,6 +144,41 @@ def test_reads_count_who_looks_at_a_map() -> None:
     convolution = next(call for call in execution.calls if call.path.endswith("z_first"))
     assert convolution.result is not None
     assert execution.reads[convolution.result] == 1
+
+
+def plain() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of scripts: torch deprecates them, people have them
+def test_a_scripted_teacher_is_no_hindrance() -> None:
+    adapted = adapt(plain(), canvases=(32,), photo_size=32, teacher=torch.jit.script(plain()))
+    assert adapted.kd_head is not None
+    assert any(isinstance(module, torch.jit.ScriptModule) for module in adapted.kd_head.modules())
+    assert short(freeze(adapted, depth=1)) == ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert parameter_groups(adapted, lr=1.0) == []
+    embeddings = adapted.eval().embed_photos(PHOTOS)
+    with fused_batch_norm(adapted) as count:
+        assert count == 1
+        torch.testing.assert_close(adapted.embed_photos(PHOTOS), embeddings)
+    torch.testing.assert_close(fold_batch_norm(adapted).embed_photos(PHOTOS), embeddings)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda adapted: freeze(adapted, depth=1),
+        lambda adapted: parameter_groups(adapted, lr=1.0),
+        fold_batch_norm,
+        lambda adapted: fused_batch_norm(adapted).__enter__(),
+    ],
+)
+def test_a_scripted_network_is_refused_with_the_way_out(look: Any) -> None:
+    adapted = adapt(torch.jit.script(plain()), canvases=(32,), photo_size=32)
+    said = "Sequential is scripted, and nobody can see .* adapt the module that it was scripted from"
+    with pytest.raises(AdaptError, match=said):
+        look(adapted)
 
 
 def test_wrong_arguments() -> None:
