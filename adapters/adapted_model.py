@@ -260,7 +260,8 @@ class AdaptedModel(nn.Module):
             datasets: names of what it was trained on.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or its `config.json` is not ours and is left as it is; or the
+                network is quantized: save the float network, and quantize it after loading.
             ParameterError, MissingDataError: the results are no such rows, or not there.
         """
         from sketchkit.adapters.saving import save

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +11,7 @@ import torch
 from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.adapters.copying import copied
 from sketchkit.adapters.description import IMAGENET_MEAN, IMAGENET_STD, Description, canvas_order
 from sketchkit.adapters.distillation import KDHead
 from sketchkit.adapters.dry_run import attempt, noise, reason, try_sizes
@@ -53,6 +52,9 @@ def adapt(
     The classifier is found by a forward pass and taken off, maps and tokens are averaged, and every canvas size is
     tried once, in evaluation and in training mode. A forward that offers `interpolate_pos_encoding` is asked for it.
     `model` and `teacher` are copied and stay as they are. The result is in evaluation mode.
+
+    Forward hooks are copied with them, because some networks compute by their hooks, and run whenever a copy is tried:
+    take off those that count or log before.
 
     Args:
         model: any image network, its input (batch, 3 or 1, height, width), its output logits, features, a map, tokens,
@@ -131,26 +133,15 @@ def _own_network(model: nn.Module | str, pretrained: bool) -> tuple[nn.Module, S
     own = source_of(model)
     name = getattr(model, "original_name", type(model).__name__)
     try:
-        return _copied(model).eval(), own, own.name if own else name
+        return copied(model).eval(), own, own.name if own else name
     except Exception as error:  # whatever a foreign __deepcopy__ or __reduce__ raises
         raise AdaptError(f"{name} cannot be copied: {reason(error)}; build it anew and pass that") from error
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    if not isinstance(model, torch.jit.ScriptModule):
-        return copy.deepcopy(model)
-    # A deep copy of a scripted network holds results in the place of parameters, which nobody can train.
-    buffer = io.BytesIO()
-    torch.jit.save(model, buffer)
-    buffer.seek(0)
-    copied: nn.Module = torch.jit.load(buffer)  # type: ignore[no-untyped-call]  # torch does not annotate it
-    return copied
 
 
 def _own_teacher(teacher: nn.Module | str, photo_size: int, pretrained: bool) -> nn.Module:
     """An adapted copy that draws its sketches as large as its photos."""
     if isinstance(teacher, AdaptedModel):
-        return copy.deepcopy(teacher)
+        return copied(teacher)
     by_name = isinstance(teacher, str)
     return adapt(teacher, canvases=(photo_size,), photo_size=photo_size, pretrained=pretrained and by_name)
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from sketchkit.adapters.copying import copied
 from sketchkit.adapters.dry_run import attempt
 from sketchkit.errors import AdaptError, ParameterError
 
@@ -246,17 +247,17 @@ def _refuse_foreign_statistics(adapted: AdaptedModel) -> None:
 @torch.no_grad()
 def _after_training(adapted: AdaptedModel, seed: int) -> dict[str, torch.Tensor]:
     """The floating-point buffers of a copy that was shown two images of noise in training mode."""
-    copied = copy.deepcopy(adapted.backbone).train()
+    backbone = copied(adapted.backbone).train()
     canvas = adapted.canvases[0]
     images = torch.rand(
         *(2, adapted.description.channels, canvas.height, canvas.width), generator=torch.Generator().manual_seed(seed)
     )
-    parameter = next((value for value in copied.parameters() if value.is_floating_point()), adapted.mean)
+    parameter = next((value for value in backbone.parameters() if value.is_floating_point()), adapted.mean)
     # Dropout draws no number of the caller's. A network that cannot be trained here, as SyncBatchNorm cannot on a CPU,
     # shows nothing.
     with torch.random.fork_rng(devices=[]), passing("photos"):
-        attempt(lambda: copied(images.to(parameter.device, parameter.dtype)))
-    return {name: value for name, value in copied.named_buffers() if value.is_floating_point()}
+        attempt(lambda: backbone(images.to(parameter.device, parameter.dtype)))
+    return {name: value for name, value in backbone.named_buffers() if value.is_floating_point()}
 
 
 def replace_modules(network: nn.Module, new: dict[int, nn.Module]) -> None:

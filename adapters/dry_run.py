@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence, Set
 from functools import partial
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from sketchkit.adapters.backbone import Backbone
+from sketchkit.adapters.copying import copied
 from sketchkit.adapters.description import Description
 from sketchkit.canvas import Canvas
 from sketchkit.errors import AdaptError
@@ -73,7 +73,7 @@ def _refused(
     # Dropout draws no number of the caller's.
     with torch.random.fork_rng(devices=[]):
         for size in sizes:
-            backbone = backbone or Backbone(copy.deepcopy(network), description.output).train(train)
+            backbone = backbone or Backbone(copied(network), description.output).train(train)
             features = attempt(partial(backbone, noise(network, batch, description.sketch_channels, size)))
             if not isinstance(features, torch.Tensor):
                 found[size] = reason(features)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sketchkit.adapters.batch_norm import replace_modules, set_batch_norm
+from sketchkit.adapters.copying import copied
 from sketchkit.adapters.execution import Execution, execute
 from sketchkit.adapters.recording import Call
 from sketchkit.adapters.stems import TwoStems
@@ -50,7 +51,7 @@ def fold_batch_norm(adapted: AdaptedModel) -> AdaptedModel:
             else "batch norm is folded already"
         )
     # Not even for a moment two teachers in memory.
-    folded = copy.deepcopy(adapted, {id(adapted.kd_head): None})
+    folded = copied(adapted, instead={id(adapted.kd_head): None})
     set_batch_norm(folded, "shared")
     folded.eval()
     before = _embeddings(folded)

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sketchkit.adapters.copying import copied
 from sketchkit.adapters.onnx_runtime import run_student, session
 from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.errors import AdaptError, MissingDependencyError
@@ -64,8 +65,8 @@ def float_copy(adapted: AdaptedModel) -> AdaptedModel:
         torch.float32
     """
     # A teacher is no part of what leaves, and may be far larger than the rest.
-    copied = copy.deepcopy(adapted, {id(adapted.kd_head): nn.Identity()} if adapted.kd_head is not None else {})
-    return copied.cpu().float().eval()
+    bare = copied(adapted, instead={id(adapted.kd_head): nn.Identity()} if adapted.kd_head is not None else None)
+    return bare.cpu().float().eval()
 
 
 def student_graph(adapted: AdaptedModel, opset: int) -> tuple[onnx.ModelProto, str]:

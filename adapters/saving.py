@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from sketchkit import __version__, atomic
+from sketchkit.adapters.copying import copied
 from sketchkit.adapters.description import Description
 from sketchkit.adapters.model_card import Results, model_card, write_card
 from sketchkit.adapters.own_files import delete_superseded, own_config
@@ -203,10 +204,7 @@ def _is_channels_last(adapted: AdaptedModel) -> bool:
 
 def _network(description: Description, model: nn.Module | None, path: Path) -> nn.Module:
     if model is not None:
-        # Late: adapting imports the model, which imports this when it saves.
-        from sketchkit.adapters.adapting import _copied
-
-        return _copied(model).cpu()
+        return copied(model).cpu()
     if description.source is None:
         raise ParameterError(
             f"{path} was adapted from a {description.network} that only you can build; call "

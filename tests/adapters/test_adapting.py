@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
 from sketchkit import AdaptedModel, AdaptError, ParameterError, adapt
 from sketchkit.adapters import mobilenet_v2, vgg16
 from sketchkit.adapters.description import IMAGENET_MEAN
+from sketchkit.adapters.onnx_graphs import float_copy
 from sketchkit.errors import MissingDependencyError
 
 from models import (
@@ -343,6 +345,53 @@ def test_a_broken_timm_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingDependencyError, match="timm is installed but cannot be imported"):
         adapt("resnet18")
+
+
+class Counted:
+    """A hook that counts its calls in itself."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, *_: Any) -> None:
+        self.calls += 1
+
+
+def test_hooks_are_copied_with_the_network_and_run_in_trials() -> None:
+    model, own, shared = pooled(), Counted(), []
+    model.trunk[0].register_forward_hook(own)
+    model.trunk[0].register_forward_hook(lambda *_: shared.append(1))
+    adapted = adapt(model, **SMALL)
+    assert own.calls == 0, "the copy counts in a copy"
+    assert shared, "what a function holds is not copied"
+    before = len(shared)
+    adapted.embed_photos(torch.rand(1, 3, 32, 32))
+    assert len(shared) == before + 1
+    model(torch.rand(1, 3, 32, 32))
+    assert own.calls == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")  # people have networks with the old one
+@pytest.mark.parametrize(
+    ("wrap", "trained"),
+    [(nn.utils.weight_norm, "weight_v"), (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), "weight_orig")],
+)
+def test_weights_that_a_hook_computes_are_adapted_and_trained(wrap: Any, trained: str) -> None:
+    model = pooled().eval()
+    wrap(model.trunk[3])
+    inputs = torch.rand(2, 3, 32, 32)
+    expected = F.normalize(model.trunk(inputs).mean((2, 3)))
+    adapted = adapt(model, teacher=model, **SMALL)
+    torch.testing.assert_close(adapted.embed(inputs), expected)
+    adapted.embed(inputs)[:, 0].sum().backward()
+    parameter = getattr(adapted.backbone.network.trunk[3], trained)
+    assert parameter.grad.any()
+    assert getattr(model.trunk[3], trained).grad is None
+    with torch.no_grad():
+        parameter.mul_(torch.linspace(0.5, 2, parameter.numel()).reshape(parameter.shape))
+    changed = adapted.embed(inputs)
+    assert not torch.allclose(changed, expected, atol=1e-3)
+    torch.testing.assert_close(float_copy(adapted).embed(inputs), changed)
 
 
 def test_a_copy_of_an_adapted_model_is_independent() -> None:
