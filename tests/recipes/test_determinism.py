@@ -26,6 +26,15 @@ def gradient_of_an_index():
     return photos.grad
 
 
+@pytest.fixture
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("four_threads")
 def test_sums_of_many_threads_are_the_same_each_time():
     with deterministic():
         first = gradient_of_an_index()
