@@ -17,6 +17,13 @@ def test_every_section_is_a_benchmark(name):
     assert callable(importlib.import_module(name).tables)
 
 
+def test_a_page_is_not_written_from_too_few_rounds(monkeypatch):
+    embedding = importlib.import_module("embedding")
+    monkeypatch.setattr(embedding, "tables", lambda rounds: [contest.Table(f"best of {rounds}", ["a"], [])])
+    assert "best of 7" in run.section("embedding", 1)
+    assert "best of 15" in run.section("embedding", 15)
+
+
 def test_one_thread_reads_what_all_cores_read(tmp_path):
     parsing = importlib.import_module("parsing_ndjson")
     path = tmp_path / "lines.ndjson"
