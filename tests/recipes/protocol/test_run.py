@@ -138,7 +138,7 @@ def test_several_teachers_teach_the_mean_of_their_similarities(finished, paired_
     kept = [safetensors.numpy.load_file(training.run_of(t).out / "embeddings.safetensors") for t in cell.teachers[:1]]
     this, trained = training.trained(cell)
     kept.append(safetensors.numpy.load_file(training.run_of(cell.teachers[1]).out / "embeddings.safetensors"))
-    assert "distillation" in trained.history[-1]
+    assert trained.history[0]["distillation"] > 0  # at the end nothing is left to distil but rounding
     both = joined([{name: torch.from_numpy(values) for name, values in each.items()} for each in kept])
     assert both["photos"].shape == (6, 2560)
     similarity = (both["sketches"] @ both["photos"].T).numpy()
