@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from importlib.resources import files
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from sketchkit.errors import MissingDataError, ParameterError
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.settings import find_settings, load_settings, shipped_settings
 
 __all__ = [
     "DataConfig",
@@ -24,7 +20,6 @@ __all__ = [
     "TrainingConfig",
     "load_config",
     "shipped_configs",
-    "to_yaml",
 ]
 
 
@@ -271,67 +266,13 @@ def load_config(source: str | None, overrides: Sequence[str] = ()) -> FgsbirConf
         MissingDataError: no such file, no such shipped configuration.
         ParameterError: an unknown key (the nearest one is named), a value of another type or out of range.
     """
-    path = Path("settings") if source is None else _find(source)
-    for word in overrides:
-        if "=" not in word or word.startswith("="):
-            raise ParameterError(f"{word!r} is not key=value; write for instance seed=1")
-    try:
-        layers = [] if source is None else [OmegaConf.load(path)]
-        layers.append(OmegaConf.from_dotlist(list(overrides)))
-    except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
-        raise ParameterError(f"{path}: {_first_line(error)}") from None
-    for layer in layers:
-        _check_keys(FgsbirConfig, OmegaConf.to_container(layer), "", str(path))
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(FgsbirConfig), *layers)
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        raise ParameterError(f"{path}: {key or 'a setting'}: {_first_line(error)}") from None
-    assert isinstance(config, FgsbirConfig)
-    return config
+    path = None if source is None else find_settings(source, shipped_configs())
+    return load_settings(FgsbirConfig, path, overrides)
 
 
 def shipped_configs() -> dict[str, Path]:
     """The configurations that come with the package, by name."""
-    folder = Path(str(files("sketchkit.recipes").joinpath("configs")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def to_yaml(config: FgsbirConfig) -> str:
-    """The configuration as YAML, as it is kept beside results."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
-
-
-def _find(source: str) -> Path:
-    shipped = shipped_configs()
-    if source in shipped:
-        return shipped[source]
-    path = Path(source)
-    if not path.is_file():
-        raise MissingDataError(f"{source}: no such file, nor a shipped configuration ({', '.join(shipped)})")
-    return path
-
-
-def _check_keys(kind: Any, values: Any, prefix: str, path: str) -> None:
-    """Unknown keys first, with the nearest known one: OmegaConf only says that the key is not there."""
-    if not isinstance(values, dict):
-        where = prefix.rstrip(".") or "the file"
-        raise ParameterError(f"{path}: {where} must hold keys and values, not {type(values).__name__}")
-    known = {item.name: item for item in fields(kind)}
-    defaults = kind()
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(known)}"
-            raise ParameterError(f"{path}: unknown setting {prefix}{key}{hint}")
-        nested = getattr(defaults, key)
-        if is_dataclass(nested):
-            _check_keys(type(nested), value, f"{prefix}{key}.", path)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return shipped_settings("sketchkit.recipes")
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

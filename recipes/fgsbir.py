@@ -25,7 +25,7 @@ from sketchkit.adapters.fusing import fused_batch_norm
 from sketchkit.canvas import Canvas
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.allocator import keep_freed_memory
-from sketchkit.recipes.config import FgsbirConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
+from sketchkit.recipes.config import FgsbirConfig, StudentConfig, TeacherConfig, TrainingConfig
 from sketchkit.recipes.datasets import load_pairs
 from sketchkit.recipes.determinism import deterministic
 from sketchkit.recipes.drawn_inputs import DrawnInputs
@@ -54,6 +54,7 @@ from sketchkit.recipes.predictions import write_predictions
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.report import write_report
 from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
+from sketchkit.recipes.settings import to_yaml
 
 __all__ = [
     "FgsbirRun",

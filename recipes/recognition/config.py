@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from sketchkit.errors import MissingDataError, ParameterError
-from sketchkit.recipes.config import SelectorConfig, _above, _at_least, _between, _check_keys, _first_line, _one_of
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.config import SelectorConfig, _above, _at_least, _between, _one_of
+from sketchkit.recipes.settings import find_settings, load_settings, shipped_settings
 
 __all__ = [
     "CategoriesConfig",
@@ -21,7 +18,6 @@ __all__ = [
     "RecognitionStudentConfig",
     "RecognitionTeacherConfig",
     "load_recognition_config",
-    "recognition_to_yaml",
     "shipped_recognition_configs",
 ]
 
@@ -196,35 +192,13 @@ def load_recognition_config(source: str | None, overrides: Sequence[str] = ()) -
         >>> load_recognition_config("quickdraw", ["data.categories=[cat, alarm clock]"]).data.categories
         ['cat', 'alarm clock']
     """
-    path = Path("settings") if source is None else _find(source)
-    for word in overrides:
-        if "=" not in word or word.startswith("="):
-            raise ParameterError(f"{word!r} is not key=value; write for instance seed=1")
-    try:
-        layers = [] if source is None else [OmegaConf.load(path)]
-        layers.append(OmegaConf.from_dotlist(list(overrides)))
-    except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
-        raise ParameterError(f"{path}: {_first_line(error)}") from None
-    for layer in layers:
-        _check_keys(RecognitionConfig, OmegaConf.to_container(layer), "", str(path))
-    try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RecognitionConfig), *layers))
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        raise ParameterError(f"{path}: {key or 'a setting'}: {_first_line(error)}") from None
-    assert isinstance(config, RecognitionConfig)
-    return config
+    path = None if source is None else find_settings(source, shipped_recognition_configs())
+    return load_settings(RecognitionConfig, path, overrides)
 
 
 def shipped_recognition_configs() -> dict[str, Path]:
     """The configurations that come with the package, by name."""
-    folder = Path(str(files("sketchkit.recipes.recognition").joinpath("configs")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def recognition_to_yaml(config: RecognitionConfig) -> str:
-    """The configuration as YAML, as it is kept beside results."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    return shipped_settings("sketchkit.recipes.recognition")
 
 
 def _check_categories(categories: Any) -> None:
@@ -238,13 +212,3 @@ def _check_categories(categories: Any) -> None:
         )
     if len(set(named)) < len(named):
         raise ParameterError(f"data.categories names {next(n for n in named if named.count(n) > 1)!r} twice")
-
-
-def _find(source: str) -> Path:
-    shipped = shipped_recognition_configs()
-    if source in shipped:
-        return shipped[source]
-    path = Path(source)
-    if not path.is_file():
-        raise MissingDataError(f"{source}: no such file, nor a shipped configuration ({', '.join(shipped)})")
-    return path

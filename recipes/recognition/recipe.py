@@ -51,7 +51,6 @@ from sketchkit.recipes.recognition.config import (
     RecognitionConfig,
     RecognitionStudentConfig,
     RecognitionTeacherConfig,
-    recognition_to_yaml,
 )
 from sketchkit.recipes.recognition.drawings import LabeledDrawings, RecognitionData, load_drawings
 from sketchkit.recipes.recognition.inputs import DrawnPictures, KeptPictures, steps_per_epoch
@@ -59,6 +58,7 @@ from sketchkit.recipes.recognition.measurement import measure_recognition, write
 from sketchkit.recipes.recognition.objective import Classification
 from sketchkit.recipes.recognition.recognizer import CategoryHead, Recognizer
 from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
+from sketchkit.recipes.settings import to_yaml
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["RecognitionRun", "TrainedRecognizer", "run", "train_direct", "train_teacher", "train_v1", "train_v2"]
@@ -140,9 +140,7 @@ def run(config: RecognitionConfig, *, command: str = "") -> dict[str, Any]:
     }
     write_json(out / "results.json", results)
     write_answers(out / "predictions.ndjson", answers)
-    atomic.write_text(
-        out / "config.yaml", recognition_to_yaml(config)
-    )  # not before: until now another run may lie here
+    atomic.write_text(out / "config.yaml", to_yaml(config))  # not before: until now the folder may hold another run's
     return results
 
 
