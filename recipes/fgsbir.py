@@ -5,7 +5,6 @@ Read top to bottom: `run` is the recipe, the stages follow in their order.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
@@ -23,8 +21,6 @@ from sketchkit.adapters.adapting import adapt
 from sketchkit.adapters.fine_tuning import parameter_groups
 from sketchkit.adapters.fusing import fused_batch_norm
 from sketchkit.canvas import Canvas
-from sketchkit.errors import ParameterError
-from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.config import FgsbirConfig, StudentConfig, TeacherConfig, TrainingConfig
 from sketchkit.recipes.datasets import load_pairs
 from sketchkit.recipes.determinism import deterministic
@@ -34,32 +30,25 @@ from sketchkit.recipes.embedding import (
     embed_kept,
     embed_on_canvases,
     embed_photos,
-    native_precision,
     reduced_precision,
 )
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
+from sketchkit.recipes.frame import Run, Trained, launch, open_run, told, with_native_precision
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import TrainingInputs
 from sketchkit.recipes.measurement import measure_run
 from sketchkit.recipes.objectives import DistilledRetrieval, Retrieval
 from sketchkit.recipes.pairs import TrainTest, split_pairs
 from sketchkit.recipes.photos import check_photos
-from sketchkit.recipes.policy import (
-    Selection,
-    load_selector,
-    train_selector,
-    training_outcomes,
-)
+from sketchkit.recipes.policy import Selection, train_selectors, training_outcomes
 from sketchkit.recipes.predictions import write_predictions
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.report import write_report
-from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
+from sketchkit.recipes.run_folder import StageFolder, write_json
 from sketchkit.recipes.settings import to_yaml
 
 __all__ = [
     "FgsbirRun",
-    "Trained",
-    "launch",
     "run",
     "teacher_embeddings",
     "train_direct",
@@ -70,51 +59,29 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class FgsbirRun:
+class FgsbirRun(Run):
     """What every stage needs.
 
     Args:
         config: all settings.
-        pairs: what is trained on, and what is evaluated.
         fabric: the devices.
         out: folder of the stages.
+        pairs: what is trained on, and what is evaluated.
         cache: outputs of frozen layers, which runs on the same pairs may share; None: `out/cache`.
         watch: looks at a network after each epoch of its training; what it returns joins the history.
     """
 
     config: FgsbirConfig
     pairs: TrainTest
-    fabric: Fabric
-    out: Path
     cache: Path | None = None
     watch: Callable[[AdaptedModel], dict[str, float]] | None = None
 
-    def stage(self, name: str, *depends_on: Any) -> StageFolder:
-        """The folder of a stage whose outcome depends on the data, the seed and `depends_on`."""
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Of the training pairs."""
         train = self.pairs.train
         drawings = (train.sketches.points, train.sketches.stroke_offsets, train.sketches.sketch_offsets)
-        data = (train.name, train.photo_hashes, train.photo_of_sketch, *drawings)
-        return StageFolder(self.out / name, fingerprint(self.config.seed, *data, *depends_on))
-
-    @property
-    def canvases(self) -> tuple[Canvas, ...]:
-        """The student's canvases, smallest first."""
-        student = self.config.student
-        return tuple(Canvas.of({"size": size, "fit": student.fit}) for size in sorted(student.canvases))
-
-    @property
-    def teacher_canvas(self) -> Canvas:
-        """The teacher's canvas."""
-        return Canvas.of({"size": self.config.teacher.canvas, "fit": self.config.student.fit})
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A finished stage: its model, one record an epoch, and how long it took in the run that finished it."""
-
-    model: AdaptedModel
-    history: list[dict[str, float]]
-    seconds: float
+        return train.name, train.photo_hashes, train.photo_of_sketch, *drawings
 
 
 @deterministic()
@@ -132,17 +99,15 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
         SketchkitError: data or weights are missing or damaged, the output folder cannot be written or holds a run of
             other settings.
     """
-    out = make_folder(Path(config.out))
-    keep_freed_memory()
-    clear_temporaries(out)
-    config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+    out = open_run(config.out)
+    config = with_native_precision(config)
     fabric = launch(config)
     pairs = split_pairs(load_pairs(config.data.name, config.data.root), config.data, config.seed)
     check_photos([*pairs.train.photo_paths, *pairs.test.photo_paths])
     train, test = pairs.train, pairs.test
     note(f"{train.name}: training on {len(train.sketches)} sketches of {len(train.photo_paths)} photos")
     note(f"evaluating on {len(test.sketches)} of {len(test.photo_paths)} photos: {pairs.description}")
-    this = FgsbirRun(config, pairs, fabric, out)
+    this = FgsbirRun(config, fabric, out, pairs)
 
     teacher = train_teacher(this)
     direct = train_direct(this)
@@ -152,12 +117,7 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     started = time.monotonic()
     trained = {"teacher": teacher, "direct": direct, "v1": v1, "v2": v2}
     results, predictions = measure_run(this, {name: stage.model for name, stage in trained.items()}, selection)
-    results |= {
-        "command": command,
-        "seconds": {name: stage.seconds for name, stage in trained.items()}
-        | {"evaluation": time.monotonic() - started},
-        "histories": {name: stage.history for name, stage in trained.items()},
-    }
+    results |= told(trained, command=command, evaluation=time.monotonic() - started)
     write_json(out / "results.json", results)
     write_predictions(out / "predictions.ndjson", predictions)
     atomic.write_text(out / "config.yaml", to_yaml(config))  # not before: until now the folder may hold another run's
@@ -165,46 +125,29 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     return results
 
 
-def launch(config: FgsbirConfig) -> Fabric:
-    """The devices that the settings name.
-
-    Raises:
-        ParameterError: they are not there.
-    """
-    try:
-        fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
-        fabric.launch()
-    except Exception as error:  # Fabric's errors have no common base
-        raise ParameterError(f"accelerator={config.accelerator} devices={config.devices}: {error}") from None
-    return fabric
-
-
-def train_teacher(this: FgsbirRun) -> Trained:
+def train_teacher(this: FgsbirRun) -> Trained[AdaptedModel]:
     """The full network, trained on the retrieval objective at its one large canvas."""
-    config = this.config.teacher
+    config, canvases = this.config.teacher, (this.teacher_canvas,)
     stage = this.stage("teacher", asdict(config), this.config.student.fit, this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
-        model = _new(this, config, (this.teacher_canvas,))
-        canvases = (this.teacher_canvas,)
+        model = _new(this, config, canvases)
         trained = _train(this, stage, "teacher", model, config.training, canvases, precision=config.precision)
     return _load(stage, trained)
 
 
-def train_direct(this: FgsbirRun) -> Trained:
+def train_direct(this: FgsbirRun) -> Trained[AdaptedModel]:
     """The efficient network trained like the teacher: at the largest canvas, without distillation."""
     student = this.config.student.undistilled()
     stage = this.stage("direct", asdict(student), this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
-        largest = this.canvases[-1:]
-        trained = _train(
-            this, stage, "direct student", _new(this, this.config.student, this.canvases), student.training, largest
-        )
+        model = _new(this, student, this.canvases)
+        trained = _train(this, stage, "direct student", model, student.training, this.canvases[-1:])
     return _load(stage, trained)
 
 
-def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]) -> Trained:
+def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]) -> Trained[AdaptedModel]:
     """SketchyNetV1: the efficient network on all canvases, taught the teacher's relations.
 
     Args:
@@ -218,40 +161,29 @@ def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]
         targets = {}
         if student.distillation != "none":
             targets = teacher_embeddings(this, teacher) if isinstance(teacher, AdaptedModel) else dict(teacher)
-        trained = _train(
-            this, stage, "V1", _new(this, this.config.student, this.canvases), student.training, this.canvases, targets
-        )
+        model = _new(this, student, this.canvases)
+        trained = _train(this, stage, "V1", model, student.training, this.canvases, targets)
     return _load(stage, trained)
 
 
-def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained, Selection]:
+def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], Selection]:
     """SketchyNetV2: V1 frozen, and a selector that looks at the strokes and names the canvas.
 
     A selector is trained for `lambda_F` and for each value of the dial; they share one table of rewards.
     """
-    config = this.config.selector
-    stage = this.stage("v2", asdict(config), asdict(this.config.student), asdict(this.config.teacher))
+    upstream = (asdict(this.config.selector), asdict(this.config.student), asdict(this.config.teacher))
+    stage = this.stage("v2", *upstream)
     trained = stage.finished()
-    values = sorted({config.lambda_F, *config.dial})
-    paths = {value: stage.path / f"selector_{value:g}.safetensors" for value in values}
     if trained is None:
         started = time.monotonic()
-        sketches, outcomes = training_outcomes(this, v1)
-        histories = {
-            value: train_selector(this, copy.deepcopy(v1.canvas_selector), sketches, outcomes, value, paths[value])
-            for value in values
-        }
-        v1.canvas_selector.load_state_dict(load_selector(paths[config.lambda_F]))
+        table = training_outcomes(this, v1)
+        history = train_selectors(this, stage, v1.canvas_selector, *table, *upstream, this.config.data.photo_size)
         v1.save_pretrained(stage.model_path)
-        right = (outcomes.ranks == 1).double().mean(dim=0).tolist()
-        shares = {str(canvas.size): share for canvas, share in zip(this.canvases, right, strict=True)}
+        shares = table[1].accuracy(this.canvases)
         seconds = time.monotonic() - started
-        trained = stage.finish({"history": histories[config.lambda_F], "seconds": seconds, "training_acc@1": shares})
+        trained = stage.finish({"history": history, "seconds": seconds, "training_acc@1": shares})
     loaded = _load(stage, trained)
-    selectors = {value: copy.deepcopy(loaded.model.canvas_selector) for value in values}
-    for value, selector in selectors.items():
-        selector.load_state_dict(load_selector(paths[value]))
-    return loaded, Selection(loaded.model, selectors, dict(trained["training_acc@1"]))
+    return loaded, Selection.load(stage, loaded.model, this.config.selector, trained["training_acc@1"])
 
 
 def _new(this: FgsbirRun, config: TeacherConfig | StudentConfig, canvases: tuple[Canvas, ...]) -> AdaptedModel:
@@ -317,10 +249,8 @@ def _watched(watch: Callable[[AdaptedModel], dict[str, float]], front: FrozenFro
         return watch(model)
 
 
-def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained:
-    """The model always comes from its file: a resumed run then measures the very same one."""
-    model = channels_last(AdaptedModel.from_pretrained(stage.model_path))
-    return Trained(model, list(finished["history"]), float(finished["seconds"]))
+def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained[AdaptedModel]:
+    return Trained.of(channels_last(AdaptedModel.from_pretrained(stage.model_path)), finished)
 
 
 def _inputs(

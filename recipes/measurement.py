@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -20,7 +19,7 @@ from sketchkit.adapters.cost import latency
 from sketchkit.canvas import Canvas
 from sketchkit.measures import measure
 from sketchkit.recipes.datasets import DATASETS
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, reduced_precision
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
 from sketchkit.recipes.evaluation import accuracy, bootstrap_interval, rankings, ranks
 from sketchkit.recipes.examples import retrieved_examples
 from sketchkit.recipes.gallery import Gallery
@@ -122,17 +121,12 @@ def _answers(
 
 def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequence[Canvas]) -> _Evaluated:
     test = this.pairs.test
-    with _precision(this, name):
+    with this.precision(name):
         photos = embed_photos(model, test.photo_paths, name=f"{name}: test photos")
         sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
     found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
     flops = {size: float(each.flops) for size, each in model.cost().per_canvas.items()}
     return _Evaluated(photos, sketches, found, flops)
-
-
-def _precision(this: FgsbirRun, name: str) -> AbstractContextManager[object]:
-    """A model is timed in the precision in which it is evaluated."""
-    return reduced_precision(this.config.teacher.precision if name == "teacher" else "fp32")
 
 
 def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -192,7 +186,7 @@ def _milliseconds(
         with torch.no_grad():
             gallery.search(model.embed_sketches(next(queries), canvas=canvas))
 
-    with _precision(this, name):
+    with this.precision(name):
         measured = latency(query, repeats=len(spread), warmup=2, threads=1)
     next(queries, None)  # lets the bar end
     return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +18,7 @@ from sketchkit.adapters.cost import Cost, cost
 from sketchkit.adapters.query_cost import AdaptedCost
 from sketchkit.adapters.timing import latency
 from sketchkit.canvas import Canvas
-from sketchkit.recipes.embedding import embed_on_canvases, reduced_precision
+from sketchkit.recipes.embedding import embed_on_canvases
 from sketchkit.recipes.evaluation import accuracy, rankings, ranks
 from sketchkit.recipes.measurement import environment
 from sketchkit.recipes.policy import Selection
@@ -174,7 +173,7 @@ def write_answers(path: Path, answers: Answers) -> None:
 
 
 def _evaluate(this: RecognitionRun, name: str, model: Recognizer, canvases: Sequence[Canvas]) -> _Evaluated:
-    with _precision(this, name):
+    with this.precision(name):
         logits = _logits(model, this.data.test, canvases, f"{name}: test")
         validation = _logits(model, this.data.validation, canvases, f"{name}: validation")
     own = cost(model.head.linear, torch.zeros(1, model.adapted.embedding_dim)).flops
@@ -197,11 +196,6 @@ def _logits(
 def _ranks(logits: torch.Tensor, drawings: LabeledDrawings) -> NDArray[np.int64]:
     # A category's logit is the product with its unit vector: ties and NaN count as they do among photos.
     return ranks(logits, torch.eye(logits.shape[1]), drawings.labels)
-
-
-def _precision(this: RecognitionRun, name: str) -> AbstractContextManager[object]:
-    """A model is timed in the precision in which it is evaluated."""
-    return reduced_precision(this.config.teacher.precision if name == "teacher" else "fp32")
 
 
 def _row(this: RecognitionRun, name: str, model: Recognizer, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -256,7 +250,7 @@ def _milliseconds(this: RecognitionRun, model: Recognizer, canvas: Canvas | None
     def query() -> None:
         model.recognize(next(queries), canvas=canvas)
 
-    with _precision(this, name):
+    with this.precision(name):
         measured = latency(query, repeats=len(spread), warmup=min(2, len(spread)), threads=1)
     next(queries, None)  # lets the bar end
     return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}
