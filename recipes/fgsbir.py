@@ -176,10 +176,11 @@ def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], 
     trained = stage.finished()
     if trained is None:
         started = time.monotonic()
-        table = training_outcomes(this, v1)
-        history = train_selectors(this, stage, v1.canvas_selector, *table, *upstream, this.config.data.photo_size)
+        sketches, outcomes = training_outcomes(this, v1)
+        selector, photo_size = v1.canvas_selector, this.config.data.photo_size
+        history = train_selectors(this, stage, selector, sketches, outcomes, *upstream, photo_size)
         v1.save_pretrained(stage.model_path)
-        shares = table[1].accuracy(this.canvases)
+        shares = outcomes.accuracy(this.canvases)
         seconds = time.monotonic() - started
         trained = stage.finish({"history": history, "seconds": seconds, "training_acc@1": shares})
     loaded = _load(stage, trained)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from sketchkit import atomic
-from sketchkit.adapters.cost import Cost, cost
+from sketchkit.adapters.cost import cost
 from sketchkit.adapters.query_cost import AdaptedCost
-from sketchkit.adapters.timing import latency
 from sketchkit.canvas import Canvas
 from sketchkit.recipes.embedding import embed_on_canvases
 from sketchkit.recipes.evaluation import accuracy, rankings, ranks
 from sketchkit.recipes.measurement import environment
+from sketchkit.recipes.measuring import measure_selection, of_chosen, time_queries
 from sketchkit.recipes.policy import Selection
-from sketchkit.recipes.progress import progress
 from sketchkit.recipes.recognition.drawings import LabeledDrawings
 from sketchkit.recipes.recognition.recognizer import Recognizer
 from sketchkit.recipes.tables import columns, giga, mega, three_digits
@@ -79,7 +79,8 @@ def measure_recognition(
     evaluated = {name: _evaluate(this, name, models[name], canvases[name]) for name in canvases}
     chosen = selection.v2.select(test.sketches)
     spent = selection.v2.cost(test.sketches)
-    v2_logits = _chosen(evaluated["v1"].logits, chosen)
+    v1 = evaluated["v1"]
+    v2_logits = of_chosen(v1.logits, chosen)
     rows = [
         _row(this, name, models[name], evaluated[name], canvas) for name in canvases for canvas in canvases[name]
     ] + [_selected_row(this, models["v2"], v2_logits, spent)]
@@ -96,8 +97,9 @@ def measure_recognition(
         "environment": environment(),
         "config": asdict(this.config),
         "rows": rows,
-        "canvas_flops": {str(size): flops for size, flops in evaluated["v1"].flops.items()},
-        "selection": _selection(this, selection, evaluated["v1"], chosen, spent.selector),
+        "canvas_flops": {str(size): flops for size, flops in v1.flops.items()},
+        "selection": measure_selection(selection, test.sketches, chosen, v1.ranks, v1.flops, spent.selector)
+        | {"validation_acc@1": selection.training_accuracy},
     }
     answers = {
         f"{name}@{size}": _answers(this, logits, [size] * len(test))
@@ -241,19 +243,11 @@ def _accuracies(found: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _milliseconds(this: RecognitionRun, model: Recognizer, canvas: Canvas | None, name: str) -> dict[str, float]:
-    """One query end to end, one thread, one drawing at a time: select (V2), rasterize, embed, compare."""
-    sketches = this.data.test.sketches
-    spread = np.linspace(0, len(sketches) - 1, min(this.config.timed_queries, len(sketches))).astype(int)
+    """Select (V2), rasterize, embed, compare."""
     title = f"{name}: timing" + ("" if canvas is None else f", {canvas.size} px")
-    queries = iter(progress([sketches[index] for index in [*spread[:2], *spread]], title, unit="query"))
-
-    def query() -> None:
-        model.recognize(next(queries), canvas=canvas)
-
     with this.precision(name):
-        measured = latency(query, repeats=len(spread), warmup=min(2, len(spread)), threads=1)
-    next(queries, None)  # lets the bar end
-    return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}
+        query = partial(model.recognize, canvas=canvas)
+        return time_queries(query, this.data.test.sketches, this.config.timed_queries, name=title)
 
 
 def _answers(this: RecognitionRun, logits: torch.Tensor, canvases: Sequence[int]) -> list[dict[str, Any]]:
@@ -269,45 +263,3 @@ def _answers(this: RecognitionRun, logits: torch.Tensor, canvases: Sequence[int]
         }
         for key, canvas, label, line in zip(keys, canvases, test.labels.tolist(), order.tolist(), strict=True)
     ]
-
-
-def _chosen(logits: Mapping[int, torch.Tensor], chosen: NDArray[np.int64]) -> torch.Tensor:
-    return torch.stack([logits[int(size)][index] for index, size in enumerate(chosen)])
-
-
-def _selection(
-    this: RecognitionRun, selection: Selection, v1: _Evaluated, chosen: NDArray[np.int64], own: Cost
-) -> dict[str, Any]:
-    """V2 beside choices that know nothing, at their expected accuracy, and one that knows everything."""
-    sizes = [canvas.size for canvas in this.canvases]
-    flops = np.array([v1.flops[size] for size in sizes])
-    right = np.stack([v1.ranks[size] == 1 for size in sizes], axis=1)
-    mix = np.array([np.mean(chosen == size) for size in sizes])
-    smallest_right = np.where(right.any(axis=1), right.argmax(axis=1), 0)
-    return {
-        "counts": _counts(sizes, chosen),
-        "selector_params": own.params,
-        "selector_flops": own.flops,
-        "random_same_mix": {"acc@1": float(right.mean(axis=0) @ mix), "flops": float(flops @ mix)},
-        "random_uniform": {"acc@1": float(right.mean()), "flops": float(flops.mean())},
-        "validation_acc@1": selection.training_accuracy,
-        "oracle": {"acc@1": float(right.any(axis=1).mean()), "flops": float(flops[smallest_right].mean())},
-        "dial": [_dial_point(this, selection, v1, own.flops, value) for value in sorted(selection.dial)],
-    }
-
-
-def _dial_point(
-    this: RecognitionRun, selection: Selection, v1: _Evaluated, selector_flops: float, lambda_F: float
-) -> dict[str, Any]:
-    chosen = selection.select(this.data.test.sketches, lambda_F)
-    found = np.array([v1.ranks[int(size)][index] for index, size in enumerate(chosen)])
-    return {
-        "lambda_F": lambda_F,
-        "acc@1": accuracy(found, 1),
-        "flops": float(np.mean([v1.flops[int(size)] for size in chosen])) + selector_flops,
-        "counts": _counts(list(v1.flops), chosen),
-    }
-
-
-def _counts(sizes: Sequence[int], chosen: NDArray[np.int64]) -> dict[str, int]:
-    return {str(size): int(np.sum(chosen == size)) for size in sizes}

@@ -150,10 +150,10 @@ def train_v2(this: RecognitionRun, v1: Recognizer) -> tuple[Trained[Recognizer],
     trained = stage.finished()
     if trained is None:
         started = time.monotonic()
-        table = _validation_outcomes(this, v1)
-        history = train_selectors(this, stage, v1.adapted.canvas_selector, *table, *upstream)
+        sketches, outcomes = _validation_outcomes(this, v1)
+        history = train_selectors(this, stage, v1.adapted.canvas_selector, sketches, outcomes, *upstream)
         v1.save_pretrained(stage.model_path)
-        shares = table[1].accuracy(this.canvases)
+        shares = outcomes.accuracy(this.canvases)
         seconds = time.monotonic() - started
         trained = stage.finish({"history": history, "seconds": seconds, "validation_acc@1": shares})
     loaded = _load(stage, trained)
