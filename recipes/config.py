@@ -14,13 +14,73 @@ __all__ = [
     "DataConfig",
     "EvaluationConfig",
     "FgsbirConfig",
+    "RunConfig",
     "SelectorConfig",
     "StudentConfig",
+    "StudentNetwork",
     "TeacherConfig",
+    "TeacherNetwork",
     "TrainingConfig",
     "load_config",
     "shipped_configs",
 ]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What any run is told."""
+
+    out: str = "runs"
+    """Folder of everything the run writes."""
+    seed: int = 0
+    """Of every random choice."""
+    note: str = ""
+    """A sentence printed with the results."""
+    accelerator: str = "cpu"
+    """Lightning Fabric's: `cpu`, `gpu`, `auto`, ... Only `cpu` has been tried so far."""
+    devices: str = "1"
+    """Lightning Fabric's: how many devices."""
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True)
+class TeacherNetwork:
+    """The full network: adapted, trained at its one large canvas, then frozen."""
+
+    network: str = "vgg16"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvas: int = 256
+    """Side of its sketches in pixels."""
+    precision: str = "auto"
+    """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
+
+    def __post_init__(self) -> None:
+        _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
+        _at_least("teacher.canvas", self.canvas, 1)
+
+
+@dataclass(frozen=True)
+class StudentNetwork:
+    """The efficient network: once trained directly, once distilled over the canvases (V1)."""
+
+    network: str = "mobilenet_v2"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    """Sides of the canvases in pixels, K of the paper's section 2."""
+    fit: str = "tight"
+    """`tight` (the drawing fills the canvas) or `keep` (the paper's setting: margins stay as they are drawn)."""
+
+    def __post_init__(self) -> None:
+        _one_of("student.fit", self.fit, ("tight", "keep"))
+        if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
+            raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
+        _at_least("student.canvases", min(self.canvases), 1)
 
 
 @dataclass(frozen=True)
@@ -119,38 +179,19 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class TeacherConfig:
-    """The full network: adapted, trained at its largest canvas, then frozen."""
+class TeacherConfig(TeacherNetwork):
+    """The teacher of retrieval."""
 
-    network: str = "vgg16"
-    """A name that `adapt` takes."""
-    pretrained: bool = True
-    """Start from ImageNet weights."""
-    canvas: int = 256
-    """Side of its sketches in pixels."""
-    precision: str = "auto"
-    """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(epochs=6, learning_rate=5e-4, frozen_blocks=24, variants=1, mirror=False)
     )
     """How it is trained."""
 
-    def __post_init__(self) -> None:
-        _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
-
 
 @dataclass(frozen=True)
-class StudentConfig:
-    """The efficient network: once trained directly, once distilled over the canvases (V1)."""
+class StudentConfig(StudentNetwork):
+    """The student of retrieval."""
 
-    network: str = "mobilenet_v2"
-    """A name that `adapt` takes."""
-    pretrained: bool = True
-    """Start from ImageNet weights."""
-    canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
-    """Sides of the canvases in pixels, K of the paper's section 2."""
-    fit: str = "tight"
-    """`tight` (the drawing fills the canvas) or `keep` (the paper's setting: upstream's margins stay)."""
     distillation: str = "similarity"
     """`similarity` (KL of in-batch similarity softmaxes), `triplet` (the paper's: Huber over a triplet's three
     distances), `batch` (Huber over the batch's distances) or `none`."""
@@ -171,13 +212,10 @@ class StudentConfig:
         return replace(self, distillation="none", self_distillation=0.0, **weightless)
 
     def __post_init__(self) -> None:
-        _one_of("student.fit", self.fit, ("tight", "keep"))
+        super().__post_init__()
         _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
         _between("student.distillation_share", self.distillation_share, 0, 1)
         _at_least("student.self_distillation", self.self_distillation, 0)
-        if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
-            raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
-        _at_least("student.canvases", min(self.canvases), 1)
 
 
 @dataclass(frozen=True)
@@ -227,19 +265,11 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
-class FgsbirConfig:
+class FgsbirConfig(RunConfig):
     """A whole run of the paper's recipe."""
 
     out: str = "runs/fgsbir"
     """Folder of everything the run writes."""
-    seed: int = 0
-    """Of every random choice."""
-    note: str = ""
-    """A sentence printed with the results."""
-    accelerator: str = "cpu"
-    """Lightning Fabric's: `cpu`, `gpu`, `auto`, ... Only `cpu` has been tried so far."""
-    devices: str = "1"
-    """Lightning Fabric's: how many devices."""
     data: DataConfig = field(default_factory=DataConfig)
     """The data set."""
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
@@ -250,9 +280,6 @@ class FgsbirConfig:
     """V2's selector."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """The measurements."""
-
-    def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
 
 
 def load_config(source: str | None, overrides: Sequence[str] = ()) -> FgsbirConfig:

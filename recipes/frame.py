@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from sketchkit.canvas import Canvas
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.allocator import keep_freed_memory
-from sketchkit.recipes.config import FgsbirConfig
+from sketchkit.recipes.config import FgsbirConfig, RunConfig
 from sketchkit.recipes.embedding import native_precision, reduced_precision
 from sketchkit.recipes.recognition.config import RecognitionConfig
 from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder
@@ -97,7 +97,7 @@ def with_native_precision(config: Config) -> Config:
     return replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
 
 
-def launch(config: FgsbirConfig | RecognitionConfig) -> Fabric:
+def launch(config: RunConfig) -> Fabric:
     """The devices that the settings name.
 
     Raises:
