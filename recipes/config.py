@@ -241,8 +241,13 @@ class SelectorConfig:
     variants: int = 3
     """Jittered versions of each training sketch, other than those the student was trained on."""
 
+    @property
+    def lambdas(self) -> list[float]:
+        """`lambda_F` and the values of the dial, smallest first."""
+        return sorted({self.lambda_F, *self.dial})
+
     def __post_init__(self) -> None:
-        for value in (self.lambda_F, *self.dial):
+        for value in self.lambdas:
             _between("selector.lambda_F and selector.dial", value, 0, 1)
         _at_least("selector.epochs", self.epochs, 1)
         _at_least("selector.variants", self.variants, 1)

@@ -258,9 +258,7 @@ class Selection:
 
 
 def _selector_paths(stage: StageFolder, config: SelectorConfig) -> dict[float, Path]:
-    """lambda_F -> file, for the run's own value and for those of the dial."""
-    values = sorted({config.lambda_F, *config.dial})
-    return {value: stage.path / f"selector_{value:g}.safetensors" for value in values}
+    return {value: stage.path / f"selector_{value:g}.safetensors" for value in config.lambdas}
 
 
 def _train_selector(

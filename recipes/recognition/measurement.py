@@ -25,7 +25,7 @@ from sketchkit.recipes.measuring import measure_selection, of_chosen, time_queri
 from sketchkit.recipes.policy import Selection
 from sketchkit.recipes.recognition.drawings import LabeledDrawings
 from sketchkit.recipes.recognition.recognizer import Recognizer
-from sketchkit.recipes.tables import columns, giga, mega, three_digits
+from sketchkit.recipes.tables import model_table
 
 if TYPE_CHECKING:
     from sketchkit.recipes.recognition.recipe import RecognitionRun
@@ -35,18 +35,6 @@ __all__ = ["accuracy_interval", "format_recognition_table", "measure_recognition
 _TOPS = (1, 5)
 _NAMED = 10  # categories that a line of the predictions holds
 _TITLES = {"teacher": "Teacher", "direct": "Direct student", "v1": "SketchyNetV1", "v2": "SketchyNetV2"}
-_COLUMNS = (
-    # title, and whether it is read from the left
-    ("model", True),
-    ("network", True),
-    ("canvas", False),
-    ("params", False),
-    ("FLOPs/query", False),
-    ("acc@1", False),
-    ("95 % interval", False),
-    ("acc@5", False),
-    ("ms/query", False),
-)
 
 Answers = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -143,14 +131,12 @@ def format_recognition_table(results: Mapping[str, Any]) -> str:
     Returns:
         Lines joined by newlines, a heading first, without a newline at the end.
     """
-    lines = [[title for title, _ in _COLUMNS]]
+    lines = []
     for row in results["rows"]:
         low, high = row["acc@1_interval"]
-        cells = [row["title"], row["network"], str(row["canvas"]), mega(row["params"]), giga(row["flops"])]
-        cells += [f"{100 * row['acc@1']:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", f"{100 * row['acc@5']:.1f}"]
-        cells.append(three_digits(row["ms"]["median"]))
-        lines.append([cell.replace("\N{NO-BREAK SPACE}", " ") for cell in cells])
-    return columns(lines, [left for _, left in _COLUMNS])
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        lines.append([f"{100 * row['acc@1']:.1f}", interval, f"{100 * row['acc@5']:.1f}"])
+    return model_table(results, ["acc@1", "95 % interval", "acc@5"], lines)
 
 
 def write_answers(path: Path, answers: Answers) -> None:
