@@ -208,8 +208,26 @@ def train_selectors(
     histories = {}
     for lambda_F, path in paths.items():
         trained = copy.deepcopy(selector)
-        part = this.stage(f"v2/lambda_F_{lambda_F:g}", *depends_on)
-        histories[lambda_F] = _train_selector(this, part, trained, sketches, outcomes, lambda_F)
+        policy = SelectorPolicy(trained, config, outcomes.flops)
+        steps, batches = policy_batches(
+            trained,
+            sketches,
+            outcomes.rewards(config, lambda_F),
+            batch=config.batch_sketches,
+            epochs=config.epochs,
+            seed=this.config.seed,
+        )
+        histories[lambda_F] = fit(
+            this.fabric,
+            policy,
+            torch.optim.Adam(policy.parameters(), config.learning_rate),
+            batches,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            stage=this.stage(f"v2/lambda_F_{lambda_F:g}", *depends_on),
+            name=f"V2, lambda_F {lambda_F:g}",
+            gradient_clip=1.0,
+        )
         atomic.write_bytes(path, safetensors.torch.save(trained.state_dict()))
     selector.load_state_dict(_read_selector(paths[config.lambda_F]))
     return histories[config.lambda_F]
@@ -259,37 +277,6 @@ class Selection:
 
 def _selector_paths(stage: StageFolder, config: SelectorConfig) -> dict[float, Path]:
     return {value: stage.path / f"selector_{value:g}.safetensors" for value in config.lambdas}
-
-
-def _train_selector(
-    this: Run,
-    stage: StageFolder,
-    selector: CanvasSelector,
-    sketches: SketchSet,
-    outcomes: CanvasOutcomes,
-    lambda_F: float,
-) -> list[dict[str, float]]:
-    config = this.config.selector
-    policy = SelectorPolicy(selector, config, outcomes.flops)
-    steps, batches = policy_batches(
-        selector,
-        sketches,
-        outcomes.rewards(config, lambda_F),
-        batch=config.batch_sketches,
-        epochs=config.epochs,
-        seed=this.config.seed,
-    )
-    return fit(
-        this.fabric,
-        policy,
-        torch.optim.Adam(policy.parameters(), config.learning_rate),
-        batches,
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        stage=stage,
-        name=f"V2, lambda_F {lambda_F:g}",
-        gradient_clip=1.0,
-    )
 
 
 def _read_selector(path: Path) -> dict[str, torch.Tensor]:
