@@ -62,6 +62,17 @@ def test_a_stopped_run_stops_its_benchmark(tmp_path):
     assert not (tmp_path / "page.md").exists()
 
 
+def test_networks_of_packages_that_are_not_installed_are_not_refused_but_asked_for(monkeypatch, tmp_path, capsys):
+    networks = importlib.import_module("networks")
+    cache = tmp_path / "networks.json"
+    monkeypatch.setattr(networks, "find_spec", lambda package: None if package == "timm" else True)
+    monkeypatch.setattr(sys, "argv", ["networks.py", "resnet18", "--cache", str(cache)])
+    with pytest.raises(SystemExit):
+        networks.main()
+    assert "not installed: timm" in capsys.readouterr().err
+    assert not cache.exists()
+
+
 def test_one_thread_reads_what_all_cores_read(tmp_path):
     parsing = importlib.import_module("parsing_ndjson")
     path = tmp_path / "lines.ndjson"
