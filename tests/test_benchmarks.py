@@ -89,6 +89,14 @@ def test_contestants_take_turns_and_every_other_round_goes_backwards():
     assert all(0 <= timing.wall < 1 for timing in best.values())
 
 
+def test_a_long_contest_tells_its_rounds(monkeypatch, capsys):
+    contest.contest({"a": lambda: None}, rounds=2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(contest, "SLOW", -1)
+    contest.contest({"a": lambda: None}, rounds=2)
+    assert "round 1 of 2" in capsys.readouterr().err
+
+
 def test_a_section_replaces_itself_and_leaves_the_others():
     page = run.with_section("", "simplifying", "## Simplifying\nbefore")
     page = run.with_section(page, "rasterizing", "## Rasterizing\nfirst")
