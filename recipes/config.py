@@ -140,8 +140,7 @@ class TrainingConfig:
     gradient_clip: float = 5.0
     """Largest gradient norm."""
     frozen_blocks: int = 7
-    """How many blocks of the network's `features` keep their ImageNet weights; their outputs are computed once and
-    kept on disk. With 0 all is trained, and sketches are jittered anew in every epoch (`variants` does not count)."""
+    """How many blocks of the network's `features` keep their ImageNet weights. With 0 all is trained."""
     objective: str = "info_nce"
     """`info_nce` (in-batch contrastive) or `triplet` (the paper's, with one random negative)."""
     temperature: float = 0.05
@@ -149,7 +148,9 @@ class TrainingConfig:
     margin: float = 0.3
     """Of the triplet loss."""
     variants: int = 2
-    """How many versions of each sketch are trained on: the drawing itself and `variants - 1` jittered ones."""
+    """How many versions of each sketch frozen blocks see: the drawing itself and `variants - 1` jittered ones; what
+    they make of them is computed once and kept on disk. With 0, or nothing frozen, sketches are jittered anew in every
+    epoch and nothing is kept."""
     mirror: bool = True
     """Train on mirrored pairs too."""
     stretch: float = 0.0
@@ -168,14 +169,20 @@ class TrainingConfig:
         _above("layer_decay", self.layer_decay, 0)
         _between("layer_decay", self.layer_decay, 0, 1)
         _at_least("weight_decay", self.weight_decay, 0)
-        _at_least("variants", self.variants, 1)
+        _at_least("variants", self.variants, 0)
         _at_least("frozen_blocks", self.frozen_blocks, 0)
         _at_least("stretch", self.stretch, 0)
         _at_least("bend", self.bend, 0)
-        if (self.stretch or self.bend) and self.frozen_blocks and self.variants < 2:
+        if (self.stretch or self.bend) and self.frozen_blocks and self.variants == 1:
             raise ParameterError(
-                "stretch and bend make the variants after the first; with frozen blocks set variants=2"
+                "stretch and bend make the variants after the first; with frozen blocks set variants=2, or 0 for new "
+                "ones in every epoch"
             )
+
+    @property
+    def keeps_frozen(self) -> bool:
+        """Whether outputs of frozen blocks are kept on disk; else pictures are drawn anew for every epoch."""
+        return self.frozen_blocks > 0 and self.variants > 0
 
 
 @dataclass(frozen=True)
@@ -192,6 +199,9 @@ class TeacherConfig(TeacherNetwork):
 class StudentConfig(StudentNetwork):
     """The student of retrieval."""
 
+    rectangular: bool = False
+    """Canvases as wide as the ink, which saves the network the ground beside it; see `Canvas`. Trained on as they are,
+    behind kept outputs of frozen blocks on squares."""
     distillation: str = "similarity"
     """`similarity` (KL of in-batch similarity softmaxes), `triplet` (the paper's: Huber over a triplet's three
     distances), `batch` (Huber over the batch's distances) or `none`."""
@@ -213,6 +223,8 @@ class StudentConfig(StudentNetwork):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.rectangular and self.fit != "tight":
+            raise ParameterError(f"student.rectangular cuts canvases to the ink: set student.fit=tight, not {self.fit}")
         _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
         _between("student.distillation_share", self.distillation_share, 0, 1)
         _at_least("student.self_distillation", self.self_distillation, 0)

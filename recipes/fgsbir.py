@@ -83,6 +83,11 @@ class FgsbirRun(Run):
         drawings = (train.sketches.points, train.sketches.stroke_offsets, train.sketches.sketch_offsets)
         return train.name, train.photo_hashes, train.photo_of_sketch, *drawings
 
+    @property
+    def canvases(self) -> tuple[Canvas, ...]:
+        """The student's canvases, smallest first."""
+        return tuple(replace(canvas, rectangular=self.config.student.rectangular) for canvas in super().canvases)
+
 
 @deterministic()
 def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
@@ -207,19 +212,19 @@ def _train(
     """Train all but the frozen blocks; batch norm keeps its ImageNet statistics, its scale and shift are trained."""
     started = time.monotonic()
     model = channels_last(model)
-    front = FrozenFront(model, training.frozen_blocks)
+    front, kept = FrozenFront(model, training.frozen_blocks), training.keeps_frozen
     with reduced_precision(precision):
         inputs = _inputs(this, front, training, canvases, name)
     if targets:
         inputs = replace(inputs, targets=targets)
     objective = DistilledRetrieval if targets else Retrieval
     # Frozen statistics cost nothing beside their convolutions; behind frozen blocks little is left to gain.
-    fused = nullcontext() if training.frozen_blocks else fused_batch_norm(model)
+    fused = nullcontext() if kept else fused_batch_norm(model)
     model.eval()
     groups = parameter_groups(
         model, lr=training.learning_rate, weight_decay=training.weight_decay, layer_decay=training.layer_decay
     )
-    with front.removed(), fused:
+    with front.removed() if kept else nullcontext(), fused:
         step = objective(model, this.config.student, training)
         optimizer = torch.optim.AdamW(groups, training.learning_rate)
         history = fit(
@@ -239,15 +244,19 @@ def _train(
             schedule=cosine_with_warmup(training.warmup),
             gradient_clip=training.gradient_clip,
             precision=partial(reduced_precision, precision),
-            after_epoch=None if this.watch is None else partial(_watched, this.watch, front, precision),
+            after_epoch=None
+            if this.watch is None
+            else partial(_watched, this.watch, front if kept else None, model, precision),
         )
     model.save_pretrained(stage.model_path)
     return stage.finish({"history": history, "seconds": time.monotonic() - started})
 
 
-def _watched(watch: Callable[[AdaptedModel], dict[str, float]], front: FrozenFront, precision: str) -> dict[str, float]:
-    with front.restored() as model, reduced_precision(precision):
-        return watch(model)
+def _watched(
+    watch: Callable[[AdaptedModel], dict[str, float]], removed: FrozenFront | None, model: AdaptedModel, precision: str
+) -> dict[str, float]:
+    with nullcontext(model) if removed is None else removed.restored() as whole, reduced_precision(precision):
+        return watch(whole)
 
 
 def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained[AdaptedModel]:
@@ -258,7 +267,7 @@ def _inputs(
     this: FgsbirRun, front: FrozenFront, training: TrainingConfig, canvases: tuple[Canvas, ...], name: str
 ) -> TrainingInputs | DrawnInputs:
     photo_size = this.config.data.photo_size
-    if training.frozen_blocks == 0:
+    if not training.keeps_frozen:
         return DrawnInputs.load(
             front.adapted,
             this.pairs.train,
@@ -271,7 +280,7 @@ def _inputs(
     return TrainingInputs.compute(
         front,
         this.pairs.train,
-        canvases,
+        [replace(canvas, rectangular=False) for canvas in canvases],
         photo_size=photo_size,
         variants=training.variants,
         mirror=training.mirror,
@@ -297,7 +306,7 @@ def teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, torc
     """
     config = this.config.teacher
     train = this.pairs.train
-    if config.training.frozen_blocks == 0:
+    if not config.training.keeps_frozen:
         with reduced_precision(config.precision):
             sketches = embed_on_canvases(teacher, train.sketches, [this.teacher_canvas], name="V1: teacher's sketches")
             photos = embed_photos(teacher, train.photo_paths, name="V1: teacher's photos")
