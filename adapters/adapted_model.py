@@ -67,7 +67,7 @@ class AdaptedModel(nn.Module):
         super().__init__()
         self.description = description
         self.backbone = Backbone(network, description.output)
-        width, dim = description.output.width, description.embedding_dim
+        width, dim = description.output.features, description.embedding_dim
         self.projection = None if dim is None else nn.Linear(width, dim)
         self.canvas_selector = CanvasSelector(
             len(description.canvases), hidden=description.selector_hidden, points=description.selector_points
@@ -94,7 +94,7 @@ class AdaptedModel(nn.Module):
     @property
     def embedding_dim(self) -> int:
         """Width of the embeddings."""
-        return self.description.embedding_dim or self.description.output.width
+        return self.description.embedding_dim or self.description.output.features
 
     @property
     def mean(self) -> torch.Tensor:

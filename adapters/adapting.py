@@ -38,6 +38,7 @@ def adapt(
     canvases: Sequence[int | Canvas] = (32, 64, 128, 256),
     photo_size: int | None = None,
     embedding_dim: int | None = None,
+    pool_size: int = 1,
     teacher: nn.Module | str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -65,6 +66,9 @@ def adapt(
         photo_size: side of the photos in pixels; None: what the network states, else 256, else the first usual size
             that it takes.
         embedding_dim: adds a linear projection to this width; None keeps the network's features.
+        pool_size: maps are averaged over so many cells a side, not over the whole image: a network that tells objects
+            of one kind apart then knows what is where, and embeddings are `pool_size**2` times as wide. For networks
+            that give maps out, and names.
         teacher: a network like `model`, or an `AdaptedModel`, held frozen in `kd_head`.
         mean: subtracted from channels in 0..1; None: what the network states (timm's `pretrained_cfg`, transformers'
             image processor), else ImageNet's.
@@ -90,12 +94,13 @@ def adapt(
         torch.Size([2, 1280])
     """
     sizes = tuple(sorted(map(Canvas.of, _several(canvases)), key=canvas_order))
-    for option, value in (("photo_size", photo_size), ("embedding_dim", embedding_dim)):
+    for option, value in (("photo_size", photo_size), ("embedding_dim", embedding_dim), ("pool_size", pool_size)):
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ParameterError(f"{option} must be a whole number of 1 or more, not {value!r}")
-    network, source, name = _own_network(model, pretrained)
+    network, source, name = _own_network(model, pretrained, maps=pool_size > 1)
     stated = preprocessing_of(network)
     removed, output, seen = _strip(network, name, _photo_sizes(photo_size, stated, sizes), classifier)
+    output = _on_cells(output, pool_size, name)
     channels, photo_size = seen.shape[1], seen.shape[2]
     stem = stem_for(network, name, sizes, channels, photo_size)
     description = Description(
@@ -119,10 +124,10 @@ def adapt(
     return AdaptedModel(network, description, kd_head=kd_head).eval()
 
 
-def _own_network(model: nn.Module | str, pretrained: bool) -> tuple[nn.Module, Source | None, str]:
+def _own_network(model: nn.Module | str, pretrained: bool, *, maps: bool) -> tuple[nn.Module, Source | None, str]:
     """A network that is ours to change, what builds it again, and its name."""
     if isinstance(model, str):
-        network, source = by_name(model, pretrained=pretrained)
+        network, source = by_name(model, pretrained=pretrained, maps=maps)
         return network.eval(), source, model
     if isinstance(model, AdaptedModel):
         raise ParameterError("this network is adapted already; adapt the network it was made from")
@@ -164,6 +169,15 @@ def _strip(
             "with another module, or None to keep the network whole"
         )
     return removed, replace(output_form(rest), options=options), images
+
+
+def _on_cells(output: Output, pool_size: int, name: str) -> Output:
+    if pool_size > 1 and output.form not in ("map", "map, channels last"):
+        raise AdaptError(
+            f"pool_size={pool_size} needs a network whose forward gives maps, and {name} gives {output.form}; leave "
+            "out its average (timm: num_classes=0, global_pool=''), or pass pool_size=1"
+        )
+    return replace(output, pool_size=pool_size)
 
 
 def _recorded(network: nn.Module, name: str, sizes: Sequence[int], options: tuple[str, ...]) -> Recording:

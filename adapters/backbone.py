@@ -12,10 +12,11 @@ __all__ = ["Backbone"]
 
 
 class Backbone(nn.Module):
-    """Images (batch, channels, height, width) -> features (batch, width).
+    """Images (batch, channels, height, width) -> features (batch, features).
 
     Maps are averaged over their places, also flattened ones (the fully connected layers of a VGG took those), tokens
-    over the tokens; features pass as they are.
+    over the tokens; features pass as they are. With a `pool_size` maps are averaged over a grid of cells, and what is
+    where stays known.
 
     Args:
         network: its classifier taken off.
@@ -26,9 +27,10 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network
         self.output = output
+        self.cells = None if output.pool_size == 1 else nn.AdaptiveAvgPool2d(output.pool_size)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Features (batch, width) of normalized images (batch, channels, height, width).
+        """Features (batch, features) of normalized images (batch, channels, height, width).
 
         Raises:
             ParameterError: one image alone is trained on, and batch norm sees one value a channel.
@@ -41,6 +43,8 @@ class Backbone(nn.Module):
         options = dict.fromkeys(self.output.options, True)
         found: torch.Tensor = tensor_at(self.network(inputs, **options), self.output.at)
         form = self.output.form
+        if self.cells is not None:
+            return self._of_cells(found if form == "map" else found.permute(0, 3, 1, 2), self.cells)
         if form == "map":
             return found.mean(dim=(2, 3))
         if form == "map, channels last":
@@ -52,6 +56,11 @@ class Backbone(nn.Module):
         if form == "tokens, channels first":
             return found.mean(dim=2)
         return found
+
+    @staticmethod
+    def _of_cells(maps: torch.Tensor, cells: nn.Module) -> torch.Tensor:
+        averaged: torch.Tensor = cells(maps)
+        return averaged.flatten(1)
 
     def _alone(self, inputs: torch.Tensor) -> torch.Tensor:
         try:

@@ -67,7 +67,7 @@ def _refused(
     change themselves for a small image and take no large one afterwards.
     """
     # In training two images, because one alone has no variance on a map of one place.
-    batch, width = 2 if train else 1, description.output.width
+    batch, width = 2 if train else 1, description.output.features
     backbone: Backbone | None = None
     found: dict[tuple[int, int], str] = {}
     # Dropout draws no number of the caller's.

@@ -47,11 +47,11 @@ def vgg16(num_classes: int | None = None) -> VGG16:
     return VGG16(num_classes)
 
 
-def mobilenet_v2(num_classes: int = 1000) -> MobileNetV2:
+def mobilenet_v2(num_classes: int | None = 1000) -> MobileNetV2:
     """MobileNetV2 (width 1.0) with random weights.
 
     Args:
-        num_classes: of the one fully connected layer.
+        num_classes: of the one fully connected layer; None leaves it out and the last map comes out.
 
     Example:
         >>> sum(parameter.numel() for parameter in mobilenet_v2().features.parameters())
@@ -102,14 +102,14 @@ class MobileNetV2(nn.Module):
     """MobileNetV2: 17 inverted residual blocks, 2,223,872 parameters in `features`, stride 32.
 
     Args:
-        num_classes: of the fully connected layer.
+        num_classes: of the fully connected layer; None leaves it out.
 
     Example:
         >>> MobileNetV2(10).eval()(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 10])
     """
 
-    def __init__(self, num_classes: int = 1000) -> None:
+    def __init__(self, num_classes: int | None = 1000) -> None:
         super().__init__()
         self.num_classes = num_classes
         blocks: list[nn.Module] = [_convolution(3, 32, kernel=3, stride=2)]
@@ -120,12 +120,17 @@ class MobileNetV2(nn.Module):
                 channels = outputs
         blocks.append(_convolution(channels, 1280))
         self.features = nn.Sequential(*blocks)
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, num_classes))
+        self.classifier: nn.Sequential | None = None
+        if num_classes is not None:
+            self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, num_classes))
         self.apply(_initialize)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (batch, 3, height, width) -> logits (batch, num_classes)."""
-        pooled = nn.functional.adaptive_avg_pool2d(self.features(images), 1)
+        """Images (batch, 3, height, width) -> logits (batch, num_classes), or the last map (batch, 1280, ...)."""
+        maps: torch.Tensor = self.features(images)
+        if self.classifier is None:
+            return maps
+        pooled = nn.functional.adaptive_avg_pool2d(maps, 1)
         logits: torch.Tensor = self.classifier(torch.flatten(pooled, 1))
         return logits
 

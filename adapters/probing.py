@@ -43,12 +43,19 @@ class Output:
         width: features or channels.
         at: where the tensor is in the output: keys and places, empty for a plain tensor.
         options: arguments of the network's forward that are set to True.
+        pool_size: maps are averaged down to so many places a side; 1 is one average over the whole map.
     """
 
     form: str
     width: int
     at: tuple[str | int, ...]
     options: tuple[str, ...] = ()
+    pool_size: int = 1
+
+    @property
+    def features(self) -> int:
+        """Width of what the backbone gives for an image."""
+        return self.width * self.pool_size**2
 
 
 def find_classifier(network: nn.Module, recording: Recording, named: str | None = "auto") -> tuple[str, ...]:

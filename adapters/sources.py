@@ -33,12 +33,13 @@ class Source:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def by_name(name: str, *, pretrained: bool = False) -> tuple[nn.Module, Source]:
+def by_name(name: str, *, pretrained: bool = False, maps: bool = False) -> tuple[nn.Module, Source]:
     """A network of ours or of timm.
 
     Args:
         name: `vgg16`, `mobilenet_v2`, or a name that timm knows.
         pretrained: with ImageNet weights, ours from installed packages, timm's from where timm has them.
+        maps: without classifier and average, so that the last maps come out.
 
     Raises:
         ParameterError: nobody knows the name.
@@ -46,7 +47,9 @@ def by_name(name: str, *, pretrained: bool = False) -> tuple[nn.Module, Source]:
         MissingDependencyError: timm is installed but does not work.
     """
     if name in NETWORKS:
-        network = load_pretrained(name) if pretrained else NETWORKS[name]()
+        network = NETWORKS[name](None) if maps else load_pretrained(name) if pretrained else NETWORKS[name]()
+        if maps and pretrained:
+            network.load_state_dict(load_pretrained(name).state_dict(), strict=False)  # but for the classifier's
         return network, Source("sketchkit", name, {"num_classes": network.num_classes})
     timm = _timm()
     ours = ", ".join(NETWORKS)
@@ -55,7 +58,10 @@ def by_name(name: str, *, pretrained: bool = False) -> tuple[nn.Module, Source]:
     if not timm.is_model(name):
         near = ", ".join(difflib.get_close_matches(name, timm.list_models(), n=3)) or "see timm.list_models()"
         raise ParameterError(f"no network {name!r}; there are {ours} and those of timm: {near}")
-    return timm.create_model(name, pretrained=pretrained), Source("timm", name)
+    if not maps:
+        return timm.create_model(name, pretrained=pretrained), Source("timm", name)
+    arguments = {"num_classes": 0, "global_pool": ""}
+    return timm.create_model(name, pretrained=pretrained, **arguments), Source("timm", name, arguments)
 
 
 def build(source: Source) -> nn.Module:

@@ -59,7 +59,7 @@ class Summary:
     @classmethod
     def of(cls, description: Description, cost: AdaptedCost, *, teacher: Description | None) -> Summary:
         """The summary of a description and its cost."""
-        width = description.output.width
+        width = description.output.features
         return cls(
             network=description.network,
             classifier=description.classifier,

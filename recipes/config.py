@@ -55,12 +55,15 @@ class TeacherNetwork:
     """Start from ImageNet weights."""
     canvas: int = 256
     """Side of its sketches in pixels."""
+    pool_size: int = 1
+    """Maps are averaged over so many cells a side, so that what is where counts; see `adapt`. 1: over all."""
     precision: str = "auto"
     """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
 
     def __post_init__(self) -> None:
         _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
         _at_least("teacher.canvas", self.canvas, 1)
+        _at_least("teacher.pool_size", self.pool_size, 1)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class StudentNetwork:
     """Start from ImageNet weights."""
     canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
     """Sides of the canvases in pixels, K of the paper's section 2."""
+    pool_size: int = 1
+    """Maps are averaged over so many cells a side, so that what is where counts; see `adapt`. 1: over all."""
     fit: str = "tight"
     """`tight` (the drawing fills the canvas) or `keep` (the paper's setting: margins stay as they are drawn)."""
 
@@ -81,6 +86,7 @@ class StudentNetwork:
         if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
             raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
         _at_least("student.canvases", min(self.canvases), 1)
+        _at_least("student.pool_size", self.pool_size, 1)
 
 
 @dataclass(frozen=True)

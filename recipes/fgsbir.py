@@ -195,7 +195,13 @@ def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], 
 def _new(this: FgsbirRun, config: TeacherConfig | StudentConfig, canvases: tuple[Canvas, ...]) -> AdaptedModel:
     torch.manual_seed(this.config.seed)  # of the selector's first weights, and of the network's if not pretrained
     photo_size = this.config.data.photo_size
-    return adapt(config.network, pretrained=config.pretrained, canvases=canvases, photo_size=photo_size)
+    return adapt(
+        config.network,
+        pretrained=config.pretrained,
+        canvases=canvases,
+        photo_size=photo_size,
+        pool_size=config.pool_size,
+    )
 
 
 def _train(

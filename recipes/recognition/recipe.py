@@ -170,7 +170,13 @@ def _new(
 ) -> Recognizer:
     torch.manual_seed(this.config.seed)  # of the first weights of head and selector, and of a network not pretrained
     largest = canvases[-1].side
-    adapted = adapt(config.network, pretrained=config.pretrained, canvases=canvases, photo_size=largest)
+    adapted = adapt(
+        config.network,
+        pretrained=config.pretrained,
+        canvases=canvases,
+        photo_size=largest,
+        pool_size=config.pool_size,
+    )
     head = CategoryHead(adapted.embedding_dim, this.data.categories, temperature=config.training.temperature)
     return Recognizer(channels_last(adapted), head)
 

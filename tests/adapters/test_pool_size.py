@@ -1,0 +1,99 @@
+"""Maps averaged over cells, against means of slices taken by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sketchkit import AdaptedModel, AdaptError, ParameterError, Sketch, adapt
+from sketchkit.adapters import OnnxModel, mobilenet_v2, vgg16
+
+
+class ChannelsLast(nn.Module):
+    """A small network whose maps are (batch, height, width, channels)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 8, 3, stride=4, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps: torch.Tensor = self.convolution(images)
+        return maps.permute(0, 2, 3, 1)
+
+
+def quadrants(maps: torch.Tensor) -> torch.Tensor:
+    """The means over the four quarters of maps with even sides, each channel's four beside one another."""
+    height, width = maps.shape[2] // 2, maps.shape[3] // 2
+    cells = [maps[:, :, y : y + height, x : x + width].mean(dim=(2, 3)) for y in (0, height) for x in (0, width)]
+    return torch.stack(cells, dim=2).flatten(1)
+
+
+@pytest.mark.parametrize("build", [vgg16, lambda: mobilenet_v2(None), ChannelsLast])
+def test_embeddings_are_the_normalized_means_of_cells(build) -> None:
+    torch.manual_seed(0)
+    network = build().eval()
+    adapted = adapt(network, canvases=(32, 64), photo_size=128, pool_size=2)
+    images = torch.rand(2, 3, 128, 64)
+    with torch.no_grad():
+        maps = network(images)
+        if isinstance(network, ChannelsLast):
+            maps = maps.permute(0, 3, 1, 2)
+        expected = nn.functional.normalize(quadrants(maps), dim=1)
+        assert adapted.embed(images) == pytest.approx(expected, abs=1e-5)
+    assert adapted.embedding_dim == expected.shape[1]
+
+
+def test_a_map_of_one_place_is_that_of_every_cell() -> None:
+    torch.manual_seed(0)
+    adapted = adapt("mobilenet_v2", canvases=(32, 64), photo_size=64, pool_size=2)
+    with torch.no_grad():
+        cells = adapted.embed(torch.rand(1, 3, 32, 32)).reshape(1280, 4)
+    assert cells == pytest.approx(cells[:, :1].repeat(1, 4), abs=1e-7)
+
+
+def test_one_cell_is_the_average_over_all() -> None:
+    torch.manual_seed(0)
+    network = mobilenet_v2(None)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        maps = adapt(network, canvases=(32,), photo_size=64).embed(images)
+        logits = mobilenet_v2(10)
+        logits.features.load_state_dict(network.features.state_dict())
+        pooled = adapt(logits, canvases=(32,), photo_size=64).embed(images)
+    assert maps == pytest.approx(pooled, abs=1e-6)
+
+
+def test_it_costs_no_more_than_one_average() -> None:
+    plain, cells = (adapt("mobilenet_v2", canvases=(32, 256), pool_size=size) for size in (1, 2))
+    for size in (32, 256):
+        one, other = plain.cost().per_canvas[size].flops, cells.cost().per_canvas[size].flops
+        assert other == pytest.approx(one, rel=1e-6)
+
+
+@pytest.mark.parametrize("embedding_dim", [None, 16])
+def test_it_is_saved_and_exported(tmp_path, embedding_dim) -> None:
+    torch.manual_seed(0)
+    adapted = adapt("mobilenet_v2", canvases=(32, 64), photo_size=64, pool_size=2, embedding_dim=embedding_dim)
+    assert adapted.embedding_dim == (embedding_dim or 4 * 1280)
+    adapted.save_pretrained(tmp_path / "model")
+    loaded = AdaptedModel.from_pretrained(tmp_path / "model")
+    sketches = [Sketch.from_strokes([[(0, 0), (9, index), (4, 7)]]) for index in range(4)]
+    photos = np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), dtype=np.uint8)
+    with torch.no_grad():
+        found = [adapted.embed_sketches(sketches, canvas=64), adapted.embed_photos(torch.from_numpy(photos))]
+        assert torch.equal(loaded.embed_sketches(sketches, canvas=64), found[0])
+    if embedding_dim is not None:
+        return
+    adapted.export(tmp_path / "onnx")
+    exported = OnnxModel(tmp_path / "onnx")
+    assert exported.embed_sketches(sketches, canvas=64) == pytest.approx(found[0].numpy(), abs=1e-4)
+    assert exported.embed_photos(photos) == pytest.approx(found[1].numpy(), abs=1e-4)
+
+
+def test_a_network_that_averages_by_itself_is_refused_with_the_way_out() -> None:
+    with pytest.raises(AdaptError, match=r"gives maps, and mobilenet_v2 gives features; leave out its average"):
+        adapt(mobilenet_v2(), canvases=(32,), photo_size=64, pool_size=2)
+    with pytest.raises(ParameterError, match="pool_size must be a whole number of 1 or more, not 0"):
+        adapt("vgg16", canvases=(32,), photo_size=64, pool_size=0)
