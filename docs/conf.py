@@ -44,8 +44,14 @@ nb_merge_streams = True
 def setup(app: Sphinx) -> None:
     """Write the pages of the reference before Sphinx looks for pages."""
     app.connect("config-inited", write_reference)
+    app.connect("autodoc-process-docstring", read_docstring, priority=400)  # before napoleon
 
 
 def write_reference(app: Sphinx, config: Config) -> None:
     """Write one page a module beside the other pages; git ignores them."""
     reference.write(Path(app.srcdir, "reference"))
+
+
+def read_docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Docstrings are written for readers of the source; Sphinx wants reStructuredText."""
+    reference.markdown_to_rst(lines)
