@@ -7,6 +7,7 @@ page of the module that defines it.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import itertools
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["documented", "markdown_to_rst", "modules", "pages", "write"]
+__all__ = ["documented", "is_known", "markdown_to_rst", "modules", "pages", "write"]
 
 _ROOMS = {"sketchkit": "sketchkit", "sketchkit.adapters": "adapters", "sketchkit.recipes": "recipes"}
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -142,6 +143,16 @@ def _comment(module: ModuleType, entry: str) -> str:
     above = list(itertools.takewhile(lambda line: line.startswith("# "), reversed(lines[:number])))
     behind = re.search(r"  # (.*)", lines[number])
     return " ".join(line[2:] for line in reversed(above)) or (behind[1] if behind else "")
+
+
+def is_known(name: str) -> bool:
+    """Whether a name in a signature is of another library, or an alias or a type variable of one of our modules."""
+    first, _, rest = name.partition(".")
+    if first != "sketchkit" and rest:
+        first = {"np": "numpy", "nn": "torch.nn"}.get(first, first)
+        return importlib.util.find_spec(first) is not None
+    last = name.rpartition(".")[2]
+    return any(hasattr(importlib.import_module(module), last) for module in modules())
 
 
 def markdown_to_rst(lines: list[str]) -> None:
