@@ -5,6 +5,8 @@ DATA ?=
 OUT ?= runs/$(if $(DATA),$(notdir $(DATA:/=)),demo)
 ARGS ?=
 BENCH ?=
+NOTEBOOKS ?= force
+LINKS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,13 +16,14 @@ TREE := .make/rooms
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := $(BIN)/python -m pip install -qq --no-build-isolation --no-warn-conflicts
 
-.PHONY: help setup demo test lint format types arrows tree bench networks wheel clean
+.PHONY: help setup demo test lint format types arrows tree docs bench networks wheel clean
 
 help:
 	@echo 'make setup   install sketchkit and all it needs into $(VENV)      PYTHON=python3.12 picks the interpreter'
 	@echo 'make demo    teacher, student, canvas selector, report           DATA=.../ChairV2  OUT=$(OUT)  ARGS="key=value"'
 	@echo 'make test    lint, then every test                               ARGS="-k raster"'
 	@echo 'make lint    ruff, mypy, direction of imports                    make format: let ruff rewrite'
+	@echo 'make docs    build the site into .make/site, tutorials run in full  NOTEBOOKS=cache|off  LINKS=1: links to elsewhere too'
 	@echo 'make bench   measure what the tests do not assert, into docs/   BENCH="parsing_svg million"'
 	@echo 'make networks  adapt a hundred networks of timm, torchvision, transformers; into docs/networks.md (half an hour)'
 	@echo 'make wheel   build dist/*.whl and dist/*.tar.gz'
@@ -81,10 +84,24 @@ types: setup tree
 	@echo '$(BIN)/mypy --package sketchkit'
 	@report=$$(MYPYPATH='$(TREE)' $(BIN)/mypy --package sketchkit 2>&1); status=$$?; \
 	printf '%s\n' "$$report" | sed -E 's#^$(TREE)/sketchkit/(adapters|recipes)/#\1/#; s#^$(TREE)/##'; exit $$status
+	@echo '$(BIN)/mypy of the code in docs/tutorials'
+	@$(BIN)/python docs/cells.py types .make/tutorials
+	@report=$$(MYPYPATH='$(TREE):.make/tutorials' $(BIN)/mypy .make/tutorials 2>&1); status=$$?; \
+	printf '%s\n' "$$report" | sed -E 's#^\.make/(tutorials/[a-z_0-9]+)\.py#docs/\1.md#'; exit $$status
 
 arrows: setup tree
 	@echo '$(BIN)/lint-imports'
 	@report=$$(cd '$(TREE)' && ../../$(BIN)/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$report"; exit 1; }
+
+# As bench: Sphinx and what comes with it are installed for this alone. A warning is an error; so is a cell that fails.
+docs: setup tree
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make docs needs Python 3.11 or newer' >&2; exit 1; }
+	@$(PIP_INSTALL) --constraint constraints.txt --requirement requirements-docs.txt
+	@rm -rf .make/site
+	NOTEBOOKS=$(NOTEBOOKS) NOTEBOOK_CACHE='$(CURDIR)/.make/notebooks' OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
+	  $(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -d .make/site-parsed docs .make/site
+	$(if $(LINKS),$(BIN)/python -m sphinx -b linkcheck --quiet -d .make/site-parsed docs .make/site-links)
+	@echo 'site: .make/site/index.html'
 
 # Peers are installed for this alone; one that has no wheel here is left out, and its row says so.
 bench: setup
