@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import os
 import re
 import sys
@@ -48,24 +49,16 @@ def front_matter(page: Path) -> dict[str, Any]:
 
 
 def cells(page: Path) -> list[Cell]:
-    """The code cells of a page, in its order.
-
-    Raises:
-        ValueError: a cell has options other than `:tags:`, which a run outside of Jupyter would not follow.
-    """
+    """The code cells of a page, in its order."""
     text = _FRONT_MATTER.sub(lambda found: "\n" * found[0].count("\n"), page.read_text(encoding="utf-8"))
     found = []
     for token in MarkdownIt().parse(text):
         if token.type != "fence" or not token.info.startswith("{code-cell}"):
             continue
         assert token.map is not None  # a fence is a block, and blocks know their lines
-        lines = token.content.splitlines()
-        options = [line for line in lines if re.match(r":[a-z-]+:", line)]
-        if lines[: len(options)] != options or lines[:1] == ["---"]:
-            raise ValueError(f"{page}:{token.map[0] + 1}: write a cell's options as `:name: value` in its first lines")
-        settings = {name: yaml.safe_load(value) for _, name, value in (line.split(":", 2) for line in options)}
-        code = "\n".join(lines[len(options) :])
-        found.append(Cell(code, token.map[0] + 1 + len(options), tuple(settings.get("tags") or ())))
+        settings, head = _options(token.content)
+        code = "\n".join(token.content.splitlines()[head:])
+        found.append(Cell(code, token.map[0] + 1 + head, tuple(settings.get("tags") or ())))
     return found
 
 
@@ -88,7 +81,8 @@ def run(page: Path, *, short: bool = True, namespace: dict[str, Any] | None = No
         namespace: where the cells find and leave their names; a new one by default.
 
     Raises:
-        ValueError: `short:` names what the parameters cell does not set, or there is no such cell.
+        ValueError: `short:` names what the parameters cell does not set, or there is no such cell; a cell tagged
+            `raises-exception` raises nothing.
     """
     if namespace is None:
         namespace = {"__name__": "__main__"}
@@ -97,9 +91,16 @@ def run(page: Path, *, short: bool = True, namespace: dict[str, Any] | None = No
         body = ast.parse("\n" * cell.line + cell.code, str(page)).body
         last = body[-1] if body else None
         shown = last.value if isinstance(last, ast.Expr) else None
-        exec(compile(ast.Module(body[:-1] if shown else body, []), str(page), "exec"), namespace)
-        if shown:
-            _display(eval(compile(ast.Expression(shown), str(page), "eval"), namespace))
+        try:
+            exec(compile(ast.Module(body[:-1] if shown else body, []), str(page), "exec"), namespace)
+            if shown:
+                _display(eval(compile(ast.Expression(shown), str(page), "eval"), namespace))
+        except Exception:
+            if "raises-exception" not in cell.tags:
+                raise
+        else:
+            if "raises-exception" in cell.tags:
+                raise ValueError(f"{page}:{cell.line + 1}: the cell is tagged `raises-exception`, and raises none")
         if "parameters" in cell.tags:
             unknown = settings.keys() - namespace.keys()
             if unknown:
@@ -134,6 +135,16 @@ def main(arguments: list[str] | None = None) -> None:
         old.unlink()
     for page in tutorials():
         (options.folder / f"{page.stem}.py").write_text(source(page), encoding="utf-8")
+
+
+def _options(content: str) -> tuple[dict[str, Any], int]:
+    """A cell's options, `:name: value` lines or YAML between `---`, and the number of lines that they take."""
+    lines = content.splitlines()
+    if lines[:1] == ["---"]:
+        end = lines.index("---", 1)
+        return yaml.safe_load("\n".join(lines[1:end])) or {}, end + 1
+    options = list(itertools.takewhile(re.compile(r":[a-z-]+:").match, lines))
+    return {name: yaml.safe_load(value) for _, name, value in (line.split(":", 2) for line in options)}, len(options)
 
 
 def _display(value: object) -> None:

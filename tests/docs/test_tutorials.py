@@ -81,13 +81,21 @@ def test_short_settings_follow_the_parameters_cell(page: Path, short: bool, step
     [
         ("{steps: 2}", "{stops: 2}", "stops"),
         (":tags: [parameters]\n", "", "no cell is tagged"),
-        (":tags: [parameters]", "---\ntags: [parameters]\n---", "options"),
+        (":tags: [parameters]", ":tags: [parameters, raises-exception]", "raises none"),
     ],
 )
-def test_a_page_that_would_not_be_shortened_is_an_error(page: Path, old: str, new: str, message: str) -> None:
+def test_a_page_that_does_not_do_what_it_says_is_an_error(page: Path, old: str, new: str, message: str) -> None:
     page.write_text(PAGE.replace(old, new), encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         pages.run(page)
+
+
+@pytest.mark.parametrize("head", [":tags: [raises-exception]\n", "---\ntags: [raises-exception]\n---\n"])
+def test_an_error_that_a_page_shows_is_no_failure(page: Path, head: str) -> None:
+    shown = PAGE.replace("ipython3\nsquares", f"ipython3\n{head}squares").replace("range(steps)", "range('two')")
+    page.write_text(shown, encoding="utf-8")
+    assert pages.cells(page)[1].code.splitlines() == ["squares = [step**2 for step in range('two')]", "squares"]
+    assert "squares" not in pages.run(page)
 
 
 def test_an_error_names_the_line_of_the_page(page: Path) -> None:
