@@ -159,7 +159,7 @@ def is_known(name: str) -> bool:
 
 
 def markdown_to_rst(lines: list[str]) -> None:
-    """Rewrite a docstring in place: an indented block after a blank line is literal, and `|` is a character."""
+    """Rewrite a docstring in place: an indented block after a blank line is literal, and signs are signs."""
     out: list[str] = []
     section = literal = False
     for line in lines:
@@ -173,6 +173,6 @@ def markdown_to_rst(lines: list[str]) -> None:
 
 
 def _escaped(line: str) -> str:
-    """The line with `|` outside of backticks escaped."""
+    """The line with `|`, and `*` after a slash, escaped outside of backticks."""
     parts = line.split("`")
-    return "`".join(part if index % 2 else part.replace("|", r"\|") for index, part in enumerate(parts))
+    return "`".join(part if index % 2 else re.sub(r"\||(?<=/)\*", r"\\\g<0>", part) for index, part in enumerate(parts))
