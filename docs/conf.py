@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parent))
 import reference
 
 project = "sketchkit"
-author = "sketchkit contributors"
+author = copyright = "sketchkit contributors"
 release = sketchkit.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 default_role = "code"  # docstrings write `name` as Markdown does
@@ -28,6 +28,7 @@ html_title = f"sketchkit {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_copy_source = html_show_sourcelink = False  # a page of cells is read as it was run
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -51,6 +52,7 @@ def setup(app: Sphinx) -> None:
     app.connect("config-inited", write_reference)
     app.connect("autodoc-process-docstring", read_docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", read_again, priority=600)  # after it
+    app.connect("autodoc-process-signature", parsable)
     app.connect("missing-reference", refer)
 
 
@@ -72,6 +74,13 @@ def read_again(app: Sphinx, what: str, name: str, value: object, options: object
     """Napoleon takes what an attribute's docstring has before a colon for its type; ours have sentences there."""
     if what in {"attribute", "property"}:
         lines[:] = _ATTRIBUTES[name]
+
+
+def parsable(
+    app: Sphinx, what: str, name: str, value: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """A signature that Sphinx can parse: a dataclass shows a default that is made anew as `<factory>`."""
+    return signature and signature.replace("<factory>", "..."), returns
 
 
 def refer(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElement) -> TextElement | None:

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sphinx.util.inventory import InventoryFile
-
 import reference
 
 __all__ = ["broken_links", "main", "missing_names", "seen"]
@@ -67,8 +65,9 @@ def broken_links(site: Path) -> list[str]:
 
 def missing_names(site: Path) -> list[str]:
     """Names of an `__all__` that the reference has no entry for."""
-    with (site / "objects.inv").open("rb") as stream:
-        inventory = InventoryFile.load(stream, "", lambda base, location: location).data
+    from sphinx.util.inventory import InventoryFile
+
+    inventory = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="").data
     known = {name for kind, names in inventory.items() if kind.startswith("py:") for name in names}
     wanted = [full for name in reference.modules() for full, _, _ in reference.documented(import_module(name))]
     return [full for full in wanted if full not in known]
