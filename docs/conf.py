@@ -6,8 +6,11 @@ import os
 import sys
 from pathlib import Path
 
+from docutils.nodes import TextElement
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 
 import sketchkit
 
@@ -18,11 +21,13 @@ project = "sketchkit"
 author = "sketchkit contributors"
 release = sketchkit.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-exclude_patterns: list[str] = []
 default_role = "code"  # docstrings write `name` as Markdown does
 
 html_theme = "furo"
 html_title = f"sketchkit {release}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -42,10 +47,40 @@ nb_merge_streams = True
 
 
 def setup(app: Sphinx) -> None:
-    """Write the pages of the reference before Sphinx looks for pages."""
+    """Write the pages of the reference before Sphinx looks for pages, and read docstrings as they are written."""
     app.connect("config-inited", write_reference)
+    app.connect("autodoc-process-docstring", read_docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", read_again, priority=600)  # after it
+    app.connect("missing-reference", refer)
 
 
 def write_reference(app: Sphinx, config: Config) -> None:
     """Write one page a module beside the other pages; git ignores them."""
     reference.write(Path(app.srcdir, "reference"))
+
+
+_ATTRIBUTES: dict[str, list[str]] = {}
+
+
+def read_docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Docstrings are written for readers of the source; Sphinx wants reStructuredText."""
+    reference.markdown_to_rst(lines)
+    _ATTRIBUTES[name] = [*lines]
+
+
+def read_again(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Napoleon takes what an attribute's docstring has before a colon for its type; ours have sentences there."""
+    if what in {"attribute", "property"}:
+        lines[:] = _ATTRIBUTES[name]
+
+
+def refer(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElement) -> TextElement | None:
+    """Links a name to where it is documented, whatever it was imported by; a name of another library stays text."""
+    target = node["reftarget"]
+    last = target.rpartition(".")[2]
+    domain = env.get_domain("py")
+    found = [name for name in getattr(domain, "objects") if name.rpartition(".")[2] == last]
+    if len(found) == 1 and node["refdomain"] == "py":
+        linked = domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, text)
+        return linked if isinstance(linked, TextElement) else None
+    return text if node["refdomain"] == "py" and reference.is_known(target) else None

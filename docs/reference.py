@@ -7,13 +7,16 @@ page of the module that defines it.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["documented", "modules", "pages", "write"]
+__all__ = ["documented", "is_known", "markdown_to_rst", "modules", "pages", "write"]
 
 _ROOMS = {"sketchkit": "sketchkit", "sketchkit.adapters": "adapters", "sketchkit.recipes": "recipes"}
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,10 +75,13 @@ def _page(name: str, names: list[str]) -> str:
     inside = [other for other in names if other.rpartition(".")[0] == name]
     if getattr(module, "_EXPORTS", None):  # the names of the package, by the module that has their page
         lines += [f"``from {name} import ...``", ""]
-        lines += [f"- :py:obj:`{_exporter(name, entry)}.{entry}`: {_summary(module, entry)}" for entry in _plain(module)]
+        lines += [
+            f"- :py:obj:`{_exporter(name, entry)}.{entry}`: {_summary(module, entry)}" for entry in _plain(module)
+        ]
         lines += [""]
     for full, directive, value in documented(module) if not getattr(module, "_EXPORTS", None) else ():
-        lines += [f".. {directive}:: {full}", *(["   :members:"] if inspect.isclass(value) else []), ""]
+        lines += _data(module, full, value) if directive == "data" else [f".. {directive}:: {full}"]
+        lines += ["   :members:", ""] if inspect.isclass(value) else [""]
     if inside:
         lines += [".. toctree::", "   :maxdepth: 1", "", *(f"   {other}" for other in inside), ""]
     return "\n".join(lines)
@@ -110,9 +116,60 @@ def _shortest(module: ModuleType, entry: str, value: Any) -> str:
 def _directive(value: Any) -> str:
     if inspect.isclass(value):
         return "autoexception" if issubclass(value, BaseException) else "autoclass"
-    return "autofunction" if callable(value) and hasattr(value, "__name__") else "autodata"
+    return "autofunction" if callable(value) and hasattr(value, "__name__") else "data"
 
 
 def _summary(module: ModuleType, entry: str) -> str:
-    text = inspect.getdoc(getattr(module, entry)) or ""
-    return " ".join(text.partition("\n\n")[0].split())
+    value = getattr(module, entry)
+    if _directive(value) == "data":
+        value = importlib.import_module(f"{module.__name__}.{module._EXPORTS[entry]}")
+        return _comment(value, entry)
+    return " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+
+
+def _data(module: ModuleType, full: str, value: object) -> list[str]:
+    """A constant: its value where that is short, and the comment above or beside it in the source."""
+    shown = repr(value)
+    lines = [f".. py:data:: {full}"]
+    if len(shown) < 100 and " at 0x" not in shown:
+        lines += [f"   :value: {shown}"]
+    return [*lines, "", f"   {_comment(module, full.rpartition('.')[2])}"]
+
+
+def _comment(module: ModuleType, entry: str) -> str:
+    """What the source says of a constant: the comment lines above it, or the one behind it."""
+    lines = inspect.getsource(module).splitlines()
+    number = next(number for number, line in enumerate(lines) if re.match(rf"{entry}\b.*=", line))
+    above = list(itertools.takewhile(lambda line: line.startswith("# "), reversed(lines[:number])))
+    behind = re.search(r"  # (.*)", lines[number])
+    return " ".join(line[2:] for line in reversed(above)) or (behind[1] if behind else "")
+
+
+def is_known(name: str) -> bool:
+    """Whether a name in a signature is of another library, or an alias or a type variable of one of our modules."""
+    first, _, rest = name.partition(".")
+    if first != "sketchkit" and rest:
+        first = {"np": "numpy", "nn": "torch.nn"}.get(first, first)
+        return importlib.util.find_spec(first) is not None
+    last = name.rpartition(".")[2]
+    return any(hasattr(importlib.import_module(module), last) for module in modules())
+
+
+def markdown_to_rst(lines: list[str]) -> None:
+    """Rewrite a docstring in place: an indented block after a blank line is literal, and `|` is a character."""
+    out: list[str] = []
+    section = literal = False
+    for line in lines:
+        if line and not line.startswith(" "):
+            section, literal = bool(re.fullmatch(r"[A-Z][A-Za-z ]+:", line)), False
+        elif line.startswith("    ") and out and not out[-1] and not section and not literal:
+            out += ["::", ""]
+            literal = True
+        out.append(line if literal or line.lstrip().startswith(">>>") else _escaped(line))
+    lines[:] = out
+
+
+def _escaped(line: str) -> str:
+    """The line with `|` outside of backticks escaped."""
+    parts = line.split("`")
+    return "`".join(part if index % 2 else part.replace("|", r"\|") for index, part in enumerate(parts))
