@@ -101,6 +101,7 @@ docs: setup tree
 	@rm -rf .make/site
 	NOTEBOOKS=$(NOTEBOOKS) NOTEBOOK_CACHE='$(CURDIR)/.make/notebooks' OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
 	  $(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -d .make/site-parsed docs .make/site
+	$(BIN)/python docs/site_checks.py .make/site
 	$(if $(LINKS),$(BIN)/python -m sphinx -b linkcheck --quiet -d .make/site-parsed docs .make/site-links)
 	@echo 'site: .make/site/index.html'
 

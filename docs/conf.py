@@ -78,8 +78,8 @@ def refer(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElem
     """Links a name to where it is documented, whatever it was imported by; a name of another library stays text."""
     target = node["reftarget"]
     last = target.rpartition(".")[2]
-    domain = env.get_domain("py")
-    found = [name for name in getattr(domain, "objects") if name.rpartition(".")[2] == last]
+    domain = env.domains.python_domain
+    found = [name for name in domain.objects if name.rpartition(".")[2] == last]
     if len(found) == 1 and node["refdomain"] == "py":
         linked = domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, text)
         return linked if isinstance(linked, TextElement) else None

@@ -133,13 +133,16 @@ def _data(module: ModuleType, full: str, value: object) -> list[str]:
     lines = [f".. py:data:: {full}"]
     if len(shown) < 100 and " at 0x" not in shown:
         lines += [f"   :value: {shown}"]
-    return [*lines, "", f"   {_comment(module, full.rpartition('.')[2])}"]
+    says = _comment(module, full.rpartition(".")[2]) or f"A ``{type(value).__name__}``; see the top of the page."
+    return [*lines, "", f"   {says}"]
 
 
 def _comment(module: ModuleType, entry: str) -> str:
     """What the source says of a constant: the comment lines above it, or the one behind it."""
     lines = inspect.getsource(module).splitlines()
-    number = next(number for number, line in enumerate(lines) if re.match(rf"{entry}\b.*=", line))
+    number = next((number for number, line in enumerate(lines) if re.match(rf"(\w+, )*{entry}\b[,:=\s]", line)), None)
+    if number is None:
+        return ""  # set by an import
     above = list(itertools.takewhile(lambda line: line.startswith("# "), reversed(lines[:number])))
     behind = re.search(r"  # (.*)", lines[number])
     return " ".join(line[2:] for line in reversed(above)) or (behind[1] if behind else "")
@@ -156,7 +159,7 @@ def is_known(name: str) -> bool:
 
 
 def markdown_to_rst(lines: list[str]) -> None:
-    """Rewrite a docstring in place: an indented block after a blank line is literal, and `|` is a character."""
+    """Rewrite a docstring in place: an indented block after a blank line is literal, and signs are signs."""
     out: list[str] = []
     section = literal = False
     for line in lines:
@@ -170,6 +173,6 @@ def markdown_to_rst(lines: list[str]) -> None:
 
 
 def _escaped(line: str) -> str:
-    """The line with `|` outside of backticks escaped."""
+    """The line with `|`, and `*` after a slash, escaped outside of backticks."""
     parts = line.split("`")
-    return "`".join(part if index % 2 else part.replace("|", r"\|") for index, part in enumerate(parts))
+    return "`".join(part if index % 2 else re.sub(r"\||(?<=/)\*", r"\\\g<0>", part) for index, part in enumerate(parts))

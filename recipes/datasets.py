@@ -195,6 +195,7 @@ def _folder(name: str, root: Path | None) -> Path:
     return root
 
 
+# What `data.name` may be; add an entry for a set of your own.
 DATASETS: dict[str, PairedSource] = {
     "emoji": PairedSource(
         _load_emoji,
