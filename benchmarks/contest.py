@@ -5,11 +5,16 @@ Every module of benchmarks that is part of `make bench` has `tables(rounds) -> l
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Table", "Timing", "contest", "markdown"]
+
+
+SLOW = 30
+"""Seconds after which a contest tells its rounds: two threads beside other load can take many times as long."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,16 @@ def contest(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dic
     for run in contestants.values():
         run()
     best = dict.fromkeys(contestants, Timing(float("inf"), float("inf")))
+    start = time.perf_counter()
     for turn in range(rounds):
         for name in list(contestants)[:: -1 if turn % 2 else 1]:
             cpu, wall = time.process_time(), time.perf_counter()
             contestants[name]()
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
             best[name] = Timing(min(best[name].cpu, cpu), min(best[name].wall, wall))
+        spent = time.perf_counter() - start
+        if spent > SLOW:
+            print(f"  round {turn + 1} of {rounds}, {spent:.0f} s", file=sys.stderr, flush=True)
     return best
 
 

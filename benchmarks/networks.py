@@ -16,8 +16,9 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,22 @@ def main() -> None:
     parser.add_argument("--anew", action="store_true")
     arguments = parser.parse_args()
     chosen = [name for name in NAMES if not arguments.names or any(part in name for part in arguments.names)]
+    # Else each network would be refused for it, and the refusal kept in the cache.
+    if absent := [package for package in _needed(chosen) if not find_spec(package)]:
+        parser.error(
+            f"not installed: {', '.join(absent)}; `make networks` installs what requirements-networks.txt names"
+        )
     known = _measured(chosen, arguments.rounds, arguments.cache, arguments.anew)
     atomic.write_text(arguments.page, page(known))
+
+
+def _needed(names: Iterable[str]) -> tuple[str, ...]:
+    """The packages that build and run these networks, beside torch."""
+    origins = {name.partition(" ")[0] for name in names}
+    # timm imports torchvision, and so does transformers where it is installed.
+    if origins & {"timm", "transformers"}:
+        origins.add("torchvision")
+    return (*(package for package in ("timm", "torchvision", "transformers") if package in origins), "onnxruntime")
 
 
 def tables(rounds: int) -> list[Table]:
@@ -80,7 +95,7 @@ def page(known: dict[str, dict[str, Any]]) -> str:
         f"{some} are refused these, and adapted to those that the sentence names; {len(known) - adapted - some} "
         "cannot be adapted here."
     )
-    packages = ("torch", "timm", "torchvision", "transformers", "onnxruntime")
+    packages = ("torch", *_needed(known))
     versions = f"{', '.join(f'{package} {version(package)}' for package in packages)}; {processor()}; one thread."
     return "\n".join([TOP, counts, "", versions, "", *(markdown(table, 2) for table in _tables(known))])
 

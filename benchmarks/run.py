@@ -12,8 +12,10 @@ import importlib
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -70,13 +72,33 @@ def main() -> None:
     if arguments.print:
         print(section(arguments.names[0], arguments.rounds))
         return
+    # The default action ends this process alone: its benchmark would measure on, for nobody.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by SIGTERM; what is not measured yet stays as it was"))
+    missing = []
     for name in arguments.names or [name for name in SECTIONS if name != "million"]:
-        print(f"{name} ...", flush=True)
+        print(f"{name} ...", end=" ", flush=True)
+        start = time.perf_counter()
         command = [sys.executable, __file__, name, "--print", "--rounds", str(arguments.rounds)]
-        text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        seconds = f"{time.perf_counter() - start:.0f} s"
+        if done.returncode:
+            print(f"{ended(done.returncode)} after {seconds}; its section stays as it was", flush=True)
+            missing.append(name)
+            continue
         arguments.page.parent.mkdir(exist_ok=True)
         before = arguments.page.read_text("utf-8") if arguments.page.exists() else ""
-        atomic.write_text(arguments.page, with_section(before, name, text))
+        atomic.write_text(arguments.page, with_section(before, name, done.stdout))
+        print(f"{seconds}, in {arguments.page}", flush=True)
+    if missing:
+        sys.exit(f"not measured: {', '.join(missing)}")
+
+
+def ended(status: int) -> str:
+    """How a process ended that gave no result."""
+    if status > 0:
+        return f"failed (status {status}, see above)"
+    name = signal.Signals(-status).name
+    return f"killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
 
 def section(name: str, rounds: int) -> str:

@@ -72,12 +72,11 @@ def fgsbir(
     settings = load_config(config, words)  # before torch is loaded: a slip of the pen is answered at once
 
     from sketchkit.recipes.fgsbir import run
+    from sketchkit.recipes.progress import resumable
     from sketchkit.recipes.report import format_table
 
-    try:
+    with resumable():
         results = run(settings, command=shlex.join(["sketchkit", "fgsbir", config, *words]))
-    except KeyboardInterrupt:
-        _fail("stopped; run the same command again to go on", code=130)
     typer.echo()
     typer.echo(format_table(results))
     for line in (results["data"]["note"], results["note"]):
@@ -172,6 +171,6 @@ def _root(
     pass
 
 
-def _fail(message: str, *, code: int = 2) -> NoReturn:
+def _fail(message: str) -> NoReturn:
     typer.echo(f"sketchkit: {' '.join(message.split())}", err=True)
-    sys.exit(code)
+    sys.exit(2)

@@ -2,30 +2,85 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from importlib.resources import files
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from sketchkit.errors import MissingDataError, ParameterError
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.settings import find_settings, load_settings, shipped_settings
 
 __all__ = [
     "DataConfig",
     "EvaluationConfig",
     "FgsbirConfig",
+    "RunConfig",
     "SelectorConfig",
     "StudentConfig",
+    "StudentNetwork",
     "TeacherConfig",
+    "TeacherNetwork",
     "TrainingConfig",
     "load_config",
     "shipped_configs",
-    "to_yaml",
 ]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What any run is told."""
+
+    out: str = "runs"
+    """Folder of everything the run writes."""
+    seed: int = 0
+    """Of every random choice."""
+    note: str = ""
+    """A sentence printed with the results."""
+    accelerator: str = "cpu"
+    """Lightning Fabric's: `cpu`, `gpu`, `auto`, ... Only `cpu` has been tried so far."""
+    devices: str = "1"
+    """Lightning Fabric's: how many devices."""
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
+
+
+@dataclass(frozen=True)
+class TeacherNetwork:
+    """The full network: adapted, trained at its one large canvas, then frozen."""
+
+    network: str = "vgg16"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvas: int = 256
+    """Side of its sketches in pixels."""
+    precision: str = "auto"
+    """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
+
+    def __post_init__(self) -> None:
+        _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
+        _at_least("teacher.canvas", self.canvas, 1)
+
+
+@dataclass(frozen=True)
+class StudentNetwork:
+    """The efficient network: once trained directly, once distilled over the canvases (V1)."""
+
+    network: str = "mobilenet_v2"
+    """A name that `adapt` takes."""
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    """Sides of the canvases in pixels, K of the paper's section 2."""
+    fit: str = "tight"
+    """`tight` (the drawing fills the canvas) or `keep` (the paper's setting: margins stay as they are drawn)."""
+
+    def __post_init__(self) -> None:
+        _one_of("student.fit", self.fit, ("tight", "keep"))
+        if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
+            raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
+        _at_least("student.canvases", min(self.canvases), 1)
 
 
 @dataclass(frozen=True)
@@ -85,8 +140,7 @@ class TrainingConfig:
     gradient_clip: float = 5.0
     """Largest gradient norm."""
     frozen_blocks: int = 7
-    """How many blocks of the network's `features` keep their ImageNet weights; their outputs are computed once and
-    kept on disk. With 0 all is trained, and sketches are jittered anew in every epoch (`variants` does not count)."""
+    """How many blocks of the network's `features` keep their ImageNet weights. With 0 all is trained."""
     objective: str = "info_nce"
     """`info_nce` (in-batch contrastive) or `triplet` (the paper's, with one random negative)."""
     temperature: float = 0.05
@@ -94,7 +148,9 @@ class TrainingConfig:
     margin: float = 0.3
     """Of the triplet loss."""
     variants: int = 2
-    """How many versions of each sketch are trained on: the drawing itself and `variants - 1` jittered ones."""
+    """How many versions of each sketch frozen blocks see: the drawing itself and `variants - 1` jittered ones; what
+    they make of them is computed once and kept on disk. With 0, or nothing frozen, sketches are jittered anew in every
+    epoch and nothing is kept."""
     mirror: bool = True
     """Train on mirrored pairs too."""
     stretch: float = 0.0
@@ -113,49 +169,39 @@ class TrainingConfig:
         _above("layer_decay", self.layer_decay, 0)
         _between("layer_decay", self.layer_decay, 0, 1)
         _at_least("weight_decay", self.weight_decay, 0)
-        _at_least("variants", self.variants, 1)
+        _at_least("variants", self.variants, 0)
         _at_least("frozen_blocks", self.frozen_blocks, 0)
         _at_least("stretch", self.stretch, 0)
         _at_least("bend", self.bend, 0)
-        if (self.stretch or self.bend) and self.frozen_blocks and self.variants < 2:
+        if (self.stretch or self.bend) and self.frozen_blocks and self.variants == 1:
             raise ParameterError(
-                "stretch and bend make the variants after the first; with frozen blocks set variants=2"
+                "stretch and bend make the variants after the first; with frozen blocks set variants=2, or 0 for new "
+                "ones in every epoch"
             )
+
+    @property
+    def keeps_frozen(self) -> bool:
+        """Whether outputs of frozen blocks are kept on disk; else pictures are drawn anew for every epoch."""
+        return self.frozen_blocks > 0 and self.variants > 0
 
 
 @dataclass(frozen=True)
-class TeacherConfig:
-    """The full network: adapted, trained at its largest canvas, then frozen."""
+class TeacherConfig(TeacherNetwork):
+    """The teacher of retrieval."""
 
-    network: str = "vgg16"
-    """A name that `adapt` takes."""
-    pretrained: bool = True
-    """Start from ImageNet weights."""
-    canvas: int = 256
-    """Side of its sketches in pixels."""
-    precision: str = "auto"
-    """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(epochs=6, learning_rate=5e-4, frozen_blocks=24, variants=1, mirror=False)
     )
     """How it is trained."""
 
-    def __post_init__(self) -> None:
-        _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
-
 
 @dataclass(frozen=True)
-class StudentConfig:
-    """The efficient network: once trained directly, once distilled over the canvases (V1)."""
+class StudentConfig(StudentNetwork):
+    """The student of retrieval."""
 
-    network: str = "mobilenet_v2"
-    """A name that `adapt` takes."""
-    pretrained: bool = True
-    """Start from ImageNet weights."""
-    canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
-    """Sides of the canvases in pixels, K of the paper's section 2."""
-    fit: str = "tight"
-    """`tight` (the drawing fills the canvas) or `keep` (the paper's setting: upstream's margins stay)."""
+    rectangular: bool = False
+    """Canvases as wide as the ink, which saves the network the ground beside it; see `Canvas`. Trained on as they are,
+    behind kept outputs of frozen blocks on squares."""
     distillation: str = "similarity"
     """`similarity` (KL of in-batch similarity softmaxes), `triplet` (the paper's: Huber over a triplet's three
     distances), `batch` (Huber over the batch's distances) or `none`."""
@@ -176,13 +222,12 @@ class StudentConfig:
         return replace(self, distillation="none", self_distillation=0.0, **weightless)
 
     def __post_init__(self) -> None:
-        _one_of("student.fit", self.fit, ("tight", "keep"))
+        super().__post_init__()
+        if self.rectangular and self.fit != "tight":
+            raise ParameterError(f"student.rectangular cuts canvases to the ink: set student.fit=tight, not {self.fit}")
         _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
         _between("student.distillation_share", self.distillation_share, 0, 1)
         _at_least("student.self_distillation", self.self_distillation, 0)
-        if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
-            raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
-        _at_least("student.canvases", min(self.canvases), 1)
 
 
 @dataclass(frozen=True)
@@ -208,8 +253,13 @@ class SelectorConfig:
     variants: int = 3
     """Jittered versions of each training sketch, other than those the student was trained on."""
 
+    @property
+    def lambdas(self) -> list[float]:
+        """`lambda_F` and the values of the dial, smallest first."""
+        return sorted({self.lambda_F, *self.dial})
+
     def __post_init__(self) -> None:
-        for value in (self.lambda_F, *self.dial):
+        for value in self.lambdas:
             _between("selector.lambda_F and selector.dial", value, 0, 1)
         _at_least("selector.epochs", self.epochs, 1)
         _at_least("selector.variants", self.variants, 1)
@@ -232,19 +282,11 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
-class FgsbirConfig:
+class FgsbirConfig(RunConfig):
     """A whole run of the paper's recipe."""
 
     out: str = "runs/fgsbir"
     """Folder of everything the run writes."""
-    seed: int = 0
-    """Of every random choice."""
-    note: str = ""
-    """A sentence printed with the results."""
-    accelerator: str = "cpu"
-    """Lightning Fabric's: `cpu`, `gpu`, `auto`, ... Only `cpu` has been tried so far."""
-    devices: str = "1"
-    """Lightning Fabric's: how many devices."""
     data: DataConfig = field(default_factory=DataConfig)
     """The data set."""
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
@@ -255,9 +297,6 @@ class FgsbirConfig:
     """V2's selector."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """The measurements."""
-
-    def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
 
 
 def load_config(source: str | None, overrides: Sequence[str] = ()) -> FgsbirConfig:
@@ -271,67 +310,13 @@ def load_config(source: str | None, overrides: Sequence[str] = ()) -> FgsbirConf
         MissingDataError: no such file, no such shipped configuration.
         ParameterError: an unknown key (the nearest one is named), a value of another type or out of range.
     """
-    path = Path("settings") if source is None else _find(source)
-    for word in overrides:
-        if "=" not in word or word.startswith("="):
-            raise ParameterError(f"{word!r} is not key=value; write for instance seed=1")
-    try:
-        layers = [] if source is None else [OmegaConf.load(path)]
-        layers.append(OmegaConf.from_dotlist(list(overrides)))
-    except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
-        raise ParameterError(f"{path}: {_first_line(error)}") from None
-    for layer in layers:
-        _check_keys(FgsbirConfig, OmegaConf.to_container(layer), "", str(path))
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(FgsbirConfig), *layers)
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        raise ParameterError(f"{path}: {key or 'a setting'}: {_first_line(error)}") from None
-    assert isinstance(config, FgsbirConfig)
-    return config
+    path = None if source is None else find_settings(source, shipped_configs())
+    return load_settings(FgsbirConfig, path, overrides)
 
 
 def shipped_configs() -> dict[str, Path]:
     """The configurations that come with the package, by name."""
-    folder = Path(str(files("sketchkit.recipes").joinpath("configs")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def to_yaml(config: FgsbirConfig) -> str:
-    """The configuration as YAML, as it is kept beside results."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
-
-
-def _find(source: str) -> Path:
-    shipped = shipped_configs()
-    if source in shipped:
-        return shipped[source]
-    path = Path(source)
-    if not path.is_file():
-        raise MissingDataError(f"{source}: no such file, nor a shipped configuration ({', '.join(shipped)})")
-    return path
-
-
-def _check_keys(kind: Any, values: Any, prefix: str, path: str) -> None:
-    """Unknown keys first, with the nearest known one: OmegaConf only says that the key is not there."""
-    if not isinstance(values, dict):
-        where = prefix.rstrip(".") or "the file"
-        raise ParameterError(f"{path}: {where} must hold keys and values, not {type(values).__name__}")
-    known = {item.name: item for item in fields(kind)}
-    defaults = kind()
-    for key, value in values.items():
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known are {', '.join(known)}"
-            raise ParameterError(f"{path}: unknown setting {prefix}{key}{hint}")
-        nested = getattr(defaults, key)
-        if is_dataclass(nested):
-            _check_keys(type(nested), value, f"{prefix}{key}.", path)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return shipped_settings("sketchkit.recipes")
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

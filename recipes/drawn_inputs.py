@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,24 @@ from sketchkit.recipes.warping import PairedWarp, object_boxes
 from sketchkit.sketch_set import SketchSet
 from sketchkit.transforms import jitter
 
-__all__ = ["DrawnInputs"]
+__all__ = ["DrawnInputs", "SketchesByShape"]
+
+
+class SketchesByShape(NamedTuple):
+    """Sketches on a canvas that is as wide as the ink.
+
+    Args:
+        images: one (sketches of the shape, channels, height, width) a shape.
+        rows: which sketches these are, one array a shape.
+    """
+
+    images: list[torch.Tensor]
+    rows: list[NDArray[np.int64]]
+
+    def embedded_by(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """(sketches, embedding_dim), in the order of the sketches."""
+        order = torch.from_numpy(np.argsort(np.concatenate(self.rows)))
+        return torch.cat([embed(images) for images in self.images])[order]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,12 +116,7 @@ class DrawnInputs:
             photos, sketches = self._warped(chosen, drawings[drawn], owner, generator)
             batch: dict[str, Any] = {
                 "photos": _last(self.adapted.photo_inputs(_mirrored(photos, mirrored))),
-                "sketches": {
-                    canvas.size: _last(
-                        self.adapted.raster_inputs(_mirrored(rasterize(sketches, canvas), mirrored[owner]))
-                    )
-                    for canvas in self.canvases
-                },
+                "sketches": {canvas.size: self._images(sketches, canvas, mirrored[owner]) for canvas in self.canvases},
                 "owner": torch.from_numpy(owner),
                 "negative": torch.from_numpy(negative),
             }
@@ -112,6 +124,17 @@ class DrawnInputs:
                 batch["teacher_photos"] = self.targets["photos"][chosen]
                 batch["teacher_sketches"] = self.targets["sketches"][drawn]
             yield batch
+
+    def _images(
+        self, sketches: SketchSet, canvas: Canvas, mirrored: NDArray[np.bool_]
+    ) -> torch.Tensor | SketchesByShape:
+        shapes, which = canvas.fitted(sketches)
+        groups = [np.flatnonzero(which == index) for index in range(len(shapes))]
+        images = [
+            _last(self.adapted.raster_inputs(_mirrored(rasterize(sketches[rows], shape), mirrored[rows])))
+            for rows, shape in zip(groups, shapes, strict=True)
+        ]
+        return SketchesByShape(images, groups) if canvas.rectangular else images[0]
 
     @cached_property
     def _boxes(self) -> NDArray[np.float64]:

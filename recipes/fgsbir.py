@@ -5,7 +5,6 @@ Read top to bottom: `run` is the recipe, the stages follow in their order.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
@@ -23,9 +21,7 @@ from sketchkit.adapters.adapting import adapt
 from sketchkit.adapters.fine_tuning import parameter_groups
 from sketchkit.adapters.fusing import fused_batch_norm
 from sketchkit.canvas import Canvas
-from sketchkit.errors import ParameterError
-from sketchkit.recipes.allocator import keep_freed_memory
-from sketchkit.recipes.config import FgsbirConfig, StudentConfig, TeacherConfig, TrainingConfig, to_yaml
+from sketchkit.recipes.config import FgsbirConfig, StudentConfig, TeacherConfig, TrainingConfig
 from sketchkit.recipes.datasets import load_pairs
 from sketchkit.recipes.determinism import deterministic
 from sketchkit.recipes.drawn_inputs import DrawnInputs
@@ -34,31 +30,25 @@ from sketchkit.recipes.embedding import (
     embed_kept,
     embed_on_canvases,
     embed_photos,
-    native_precision,
     reduced_precision,
 )
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
+from sketchkit.recipes.frame import Run, Trained, launch, open_run, told, with_native_precision
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import TrainingInputs
 from sketchkit.recipes.measurement import measure_run
 from sketchkit.recipes.objectives import DistilledRetrieval, Retrieval
 from sketchkit.recipes.pairs import TrainTest, split_pairs
 from sketchkit.recipes.photos import check_photos
-from sketchkit.recipes.policy import (
-    Selection,
-    load_selector,
-    train_selector,
-    training_outcomes,
-)
+from sketchkit.recipes.policy import Selection, train_selectors, training_outcomes
 from sketchkit.recipes.predictions import write_predictions
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.report import write_report
-from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
+from sketchkit.recipes.run_folder import StageFolder, write_json
+from sketchkit.recipes.settings import to_yaml
 
 __all__ = [
     "FgsbirRun",
-    "Trained",
-    "launch",
     "run",
     "teacher_embeddings",
     "train_direct",
@@ -69,51 +59,34 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class FgsbirRun:
+class FgsbirRun(Run):
     """What every stage needs.
 
     Args:
         config: all settings.
-        pairs: what is trained on, and what is evaluated.
         fabric: the devices.
         out: folder of the stages.
+        pairs: what is trained on, and what is evaluated.
         cache: outputs of frozen layers, which runs on the same pairs may share; None: `out/cache`.
         watch: looks at a network after each epoch of its training; what it returns joins the history.
     """
 
     config: FgsbirConfig
     pairs: TrainTest
-    fabric: Fabric
-    out: Path
     cache: Path | None = None
     watch: Callable[[AdaptedModel], dict[str, float]] | None = None
 
-    def stage(self, name: str, *depends_on: Any) -> StageFolder:
-        """The folder of a stage whose outcome depends on the data, the seed and `depends_on`."""
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Of the training pairs."""
         train = self.pairs.train
         drawings = (train.sketches.points, train.sketches.stroke_offsets, train.sketches.sketch_offsets)
-        data = (train.name, train.photo_hashes, train.photo_of_sketch, *drawings)
-        return StageFolder(self.out / name, fingerprint(self.config.seed, *data, *depends_on))
+        return train.name, train.photo_hashes, train.photo_of_sketch, *drawings
 
     @property
     def canvases(self) -> tuple[Canvas, ...]:
         """The student's canvases, smallest first."""
-        student = self.config.student
-        return tuple(Canvas.of({"size": size, "fit": student.fit}) for size in sorted(student.canvases))
-
-    @property
-    def teacher_canvas(self) -> Canvas:
-        """The teacher's canvas."""
-        return Canvas.of({"size": self.config.teacher.canvas, "fit": self.config.student.fit})
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A finished stage: its model, one record an epoch, and how long it took in the run that finished it."""
-
-    model: AdaptedModel
-    history: list[dict[str, float]]
-    seconds: float
+        return tuple(replace(canvas, rectangular=self.config.student.rectangular) for canvas in super().canvases)
 
 
 @deterministic()
@@ -131,17 +104,15 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
         SketchkitError: data or weights are missing or damaged, the output folder cannot be written or holds a run of
             other settings.
     """
-    out = make_folder(Path(config.out))
-    keep_freed_memory()
-    clear_temporaries(out)
-    config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+    out = open_run(config.out)
+    config = with_native_precision(config)
     fabric = launch(config)
     pairs = split_pairs(load_pairs(config.data.name, config.data.root), config.data, config.seed)
     check_photos([*pairs.train.photo_paths, *pairs.test.photo_paths])
     train, test = pairs.train, pairs.test
     note(f"{train.name}: training on {len(train.sketches)} sketches of {len(train.photo_paths)} photos")
     note(f"evaluating on {len(test.sketches)} of {len(test.photo_paths)} photos: {pairs.description}")
-    this = FgsbirRun(config, pairs, fabric, out)
+    this = FgsbirRun(config, fabric, out, pairs)
 
     teacher = train_teacher(this)
     direct = train_direct(this)
@@ -151,12 +122,7 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     started = time.monotonic()
     trained = {"teacher": teacher, "direct": direct, "v1": v1, "v2": v2}
     results, predictions = measure_run(this, {name: stage.model for name, stage in trained.items()}, selection)
-    results |= {
-        "command": command,
-        "seconds": {name: stage.seconds for name, stage in trained.items()}
-        | {"evaluation": time.monotonic() - started},
-        "histories": {name: stage.history for name, stage in trained.items()},
-    }
+    results |= told(trained, command=command, evaluation=time.monotonic() - started)
     write_json(out / "results.json", results)
     write_predictions(out / "predictions.ndjson", predictions)
     atomic.write_text(out / "config.yaml", to_yaml(config))  # not before: until now the folder may hold another run's
@@ -164,46 +130,29 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     return results
 
 
-def launch(config: FgsbirConfig) -> Fabric:
-    """The devices that the settings name.
-
-    Raises:
-        ParameterError: they are not there.
-    """
-    try:
-        fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
-        fabric.launch()
-    except Exception as error:  # Fabric's errors have no common base
-        raise ParameterError(f"accelerator={config.accelerator} devices={config.devices}: {error}") from None
-    return fabric
-
-
-def train_teacher(this: FgsbirRun) -> Trained:
+def train_teacher(this: FgsbirRun) -> Trained[AdaptedModel]:
     """The full network, trained on the retrieval objective at its one large canvas."""
-    config = this.config.teacher
+    config, canvases = this.config.teacher, (this.teacher_canvas,)
     stage = this.stage("teacher", asdict(config), this.config.student.fit, this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
-        model = _new(this, config, (this.teacher_canvas,))
-        canvases = (this.teacher_canvas,)
+        model = _new(this, config, canvases)
         trained = _train(this, stage, "teacher", model, config.training, canvases, precision=config.precision)
     return _load(stage, trained)
 
 
-def train_direct(this: FgsbirRun) -> Trained:
+def train_direct(this: FgsbirRun) -> Trained[AdaptedModel]:
     """The efficient network trained like the teacher: at the largest canvas, without distillation."""
     student = this.config.student.undistilled()
     stage = this.stage("direct", asdict(student), this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
-        largest = this.canvases[-1:]
-        trained = _train(
-            this, stage, "direct student", _new(this, this.config.student, this.canvases), student.training, largest
-        )
+        model = _new(this, student, this.canvases)
+        trained = _train(this, stage, "direct student", model, student.training, this.canvases[-1:])
     return _load(stage, trained)
 
 
-def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]) -> Trained:
+def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]) -> Trained[AdaptedModel]:
     """SketchyNetV1: the efficient network on all canvases, taught the teacher's relations.
 
     Args:
@@ -217,40 +166,30 @@ def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]
         targets = {}
         if student.distillation != "none":
             targets = teacher_embeddings(this, teacher) if isinstance(teacher, AdaptedModel) else dict(teacher)
-        trained = _train(
-            this, stage, "V1", _new(this, this.config.student, this.canvases), student.training, this.canvases, targets
-        )
+        model = _new(this, student, this.canvases)
+        trained = _train(this, stage, "V1", model, student.training, this.canvases, targets)
     return _load(stage, trained)
 
 
-def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained, Selection]:
+def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], Selection]:
     """SketchyNetV2: V1 frozen, and a selector that looks at the strokes and names the canvas.
 
     A selector is trained for `lambda_F` and for each value of the dial; they share one table of rewards.
     """
-    config = this.config.selector
-    stage = this.stage("v2", asdict(config), asdict(this.config.student), asdict(this.config.teacher))
+    upstream = (asdict(this.config.selector), asdict(this.config.student), asdict(this.config.teacher))
+    stage = this.stage("v2", *upstream)
     trained = stage.finished()
-    values = sorted({config.lambda_F, *config.dial})
-    paths = {value: stage.path / f"selector_{value:g}.safetensors" for value in values}
     if trained is None:
         started = time.monotonic()
         sketches, outcomes = training_outcomes(this, v1)
-        histories = {
-            value: train_selector(this, copy.deepcopy(v1.canvas_selector), sketches, outcomes, value, paths[value])
-            for value in values
-        }
-        v1.canvas_selector.load_state_dict(load_selector(paths[config.lambda_F]))
+        selector, photo_size = v1.canvas_selector, this.config.data.photo_size
+        history = train_selectors(this, stage, selector, sketches, outcomes, *upstream, photo_size)
         v1.save_pretrained(stage.model_path)
-        right = (outcomes.ranks == 1).double().mean(dim=0).tolist()
-        shares = {str(canvas.size): share for canvas, share in zip(this.canvases, right, strict=True)}
+        shares = outcomes.accuracy(this.canvases)
         seconds = time.monotonic() - started
-        trained = stage.finish({"history": histories[config.lambda_F], "seconds": seconds, "training_acc@1": shares})
+        trained = stage.finish({"history": history, "seconds": seconds, "training_acc@1": shares})
     loaded = _load(stage, trained)
-    selectors = {value: copy.deepcopy(loaded.model.canvas_selector) for value in values}
-    for value, selector in selectors.items():
-        selector.load_state_dict(load_selector(paths[value]))
-    return loaded, Selection(loaded.model, selectors, dict(trained["training_acc@1"]))
+    return loaded, Selection.load(stage, loaded.model, this.config.selector, trained["training_acc@1"])
 
 
 def _new(this: FgsbirRun, config: TeacherConfig | StudentConfig, canvases: tuple[Canvas, ...]) -> AdaptedModel:
@@ -273,19 +212,19 @@ def _train(
     """Train all but the frozen blocks; batch norm keeps its ImageNet statistics, its scale and shift are trained."""
     started = time.monotonic()
     model = channels_last(model)
-    front = FrozenFront(model, training.frozen_blocks)
+    front, kept = FrozenFront(model, training.frozen_blocks), training.keeps_frozen
     with reduced_precision(precision):
         inputs = _inputs(this, front, training, canvases, name)
     if targets:
         inputs = replace(inputs, targets=targets)
     objective = DistilledRetrieval if targets else Retrieval
     # Frozen statistics cost nothing beside their convolutions; behind frozen blocks little is left to gain.
-    fused = nullcontext() if training.frozen_blocks else fused_batch_norm(model)
+    fused = nullcontext() if kept else fused_batch_norm(model)
     model.eval()
     groups = parameter_groups(
         model, lr=training.learning_rate, weight_decay=training.weight_decay, layer_decay=training.layer_decay
     )
-    with front.removed(), fused:
+    with front.removed() if kept else nullcontext(), fused:
         step = objective(model, this.config.student, training)
         optimizer = torch.optim.AdamW(groups, training.learning_rate)
         history = fit(
@@ -305,28 +244,30 @@ def _train(
             schedule=cosine_with_warmup(training.warmup),
             gradient_clip=training.gradient_clip,
             precision=partial(reduced_precision, precision),
-            after_epoch=None if this.watch is None else partial(_watched, this.watch, front, precision),
+            after_epoch=None
+            if this.watch is None
+            else partial(_watched, this.watch, front if kept else None, model, precision),
         )
     model.save_pretrained(stage.model_path)
     return stage.finish({"history": history, "seconds": time.monotonic() - started})
 
 
-def _watched(watch: Callable[[AdaptedModel], dict[str, float]], front: FrozenFront, precision: str) -> dict[str, float]:
-    with front.restored() as model, reduced_precision(precision):
-        return watch(model)
+def _watched(
+    watch: Callable[[AdaptedModel], dict[str, float]], removed: FrozenFront | None, model: AdaptedModel, precision: str
+) -> dict[str, float]:
+    with nullcontext(model) if removed is None else removed.restored() as whole, reduced_precision(precision):
+        return watch(whole)
 
 
-def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained:
-    """The model always comes from its file: a resumed run then measures the very same one."""
-    model = channels_last(AdaptedModel.from_pretrained(stage.model_path))
-    return Trained(model, list(finished["history"]), float(finished["seconds"]))
+def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained[AdaptedModel]:
+    return Trained.of(channels_last(AdaptedModel.from_pretrained(stage.model_path)), finished)
 
 
 def _inputs(
     this: FgsbirRun, front: FrozenFront, training: TrainingConfig, canvases: tuple[Canvas, ...], name: str
 ) -> TrainingInputs | DrawnInputs:
     photo_size = this.config.data.photo_size
-    if training.frozen_blocks == 0:
+    if not training.keeps_frozen:
         return DrawnInputs.load(
             front.adapted,
             this.pairs.train,
@@ -339,7 +280,7 @@ def _inputs(
     return TrainingInputs.compute(
         front,
         this.pairs.train,
-        canvases,
+        [replace(canvas, rectangular=False) for canvas in canvases],
         photo_size=photo_size,
         variants=training.variants,
         mirror=training.mirror,
@@ -365,7 +306,7 @@ def teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, torc
     """
     config = this.config.teacher
     train = this.pairs.train
-    if config.training.frozen_blocks == 0:
+    if not config.training.keeps_frozen:
         with reduced_precision(config.precision):
             sketches = embed_on_canvases(teacher, train.sketches, [this.teacher_canvas], name="V1: teacher's sketches")
             photos = embed_photos(teacher, train.photo_paths, name="V1: teacher's photos")

@@ -21,7 +21,7 @@ from sketchkit.recipes.warping import PairedWarp, object_boxes
 from sketchkit.sketch_set import SketchSet
 from sketchkit.transforms import jitter
 
-__all__ = ["JITTER", "TrainingInputs", "by_owner", "flipped", "jittered"]
+__all__ = ["JITTER", "TrainingInputs", "by_owner", "flipped", "gather", "jittered", "kept_sketches"]
 
 JITTER = {"rotation": 8.0, "scale": 0.1, "shift": 0.02}
 """How versions of a drawing differ from it: turned, scaled and shifted by about as much as people differ."""
@@ -105,7 +105,9 @@ class TrainingInputs:
                 if (warp := warps[variant]) is not None:
                     drawn = warp.sketches(drawn, pairs.photo_of_sketch)
                 for canvas in canvases:
-                    sketches[canvas.size].append(_kept_sketches(front, drawn, canvas, mirrored, cache, name))
+                    sketches[canvas.size].append(
+                        kept_sketches(front, drawn, canvas, mirrored, cache, f"{name}: sketches")
+                    )
         return cls(photos, sketches, pairs.photo_of_sketch, variants, warped)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
@@ -138,8 +140,8 @@ class TrainingInputs:
                 version = shown[owner]
             negative = (owner + generator.integers(1, len(chosen), len(drawn))) % len(chosen)
             batch: dict[str, Any] = {
-                "photos": _gather(self.photos, shown, chosen),
-                "sketches": {size: _gather(arrays, version, drawn) for size, arrays in self.sketches.items()},
+                "photos": gather(self.photos, shown, chosen),
+                "sketches": {size: gather(arrays, version, drawn) for size, arrays in self.sketches.items()},
                 "owner": torch.from_numpy(owner),
                 "negative": torch.from_numpy(negative),
             }
@@ -163,16 +165,18 @@ def _kept_photos(
     return cached(cache, key, len(pairs.photo_paths), compute, name=f"{name}: photos")
 
 
-def _kept_sketches(
+def kept_sketches(
     front: FrozenFront, sketches: SketchSet, canvas: Canvas, mirrored: bool, cache: Path, name: str
 ) -> NDArray[np.float16]:
+    """What the frozen layers make of sketches on a canvas, (sketches, ...), from the cache or computed into it."""
+
     def compute(rows: slice) -> torch.Tensor:
         ink = rasterize(sketches[rows], canvas)
         return front(front.adapted.raster_inputs(flipped(ink) if mirrored else ink))
 
     drawings = (sketches.points, sketches.stroke_offsets, sketches.sketch_offsets)
     key = fingerprint("sketches", front.identity, canvas.to_dict(), mirrored, *drawings)
-    return cached(cache, key, len(sketches), compute, name=f"{name}: sketches, {canvas.size} px", chunk=64)
+    return cached(cache, key, len(sketches), compute, name=f"{name}, {canvas.size} px", chunk=64)
 
 
 def flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -186,7 +190,7 @@ def by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[np
     return np.split(order, np.searchsorted(photo_of_sketch[order], np.arange(1, photos)))
 
 
-def _gather(arrays: Sequence[NDArray[np.float16]], version: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([arrays[v][row] for v, row in zip(version, rows, strict=True)])).to(
-        torch.float32, memory_format=torch.channels_last
-    )
+def gather(arrays: Sequence[NDArray[np.float16]], version: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
+    """Some rows, each of its own version, as a batch (rows, ...) of floats."""
+    picked = np.stack([arrays[v][row] for v, row in zip(version, rows, strict=True)])
+    return torch.from_numpy(picked).to(torch.float32, memory_format=torch.channels_last)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -16,17 +15,17 @@ import torch
 from numpy.typing import NDArray
 
 from sketchkit.adapters.adapted_model import AdaptedModel
-from sketchkit.adapters.cost import latency
 from sketchkit.canvas import Canvas
 from sketchkit.measures import measure
 from sketchkit.recipes.datasets import DATASETS
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, reduced_precision
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
 from sketchkit.recipes.evaluation import accuracy, bootstrap_interval, rankings, ranks
 from sketchkit.recipes.examples import retrieved_examples
 from sketchkit.recipes.gallery import Gallery
+from sketchkit.recipes.measuring import measure_selection, of_chosen, time_queries
 from sketchkit.recipes.policy import Selection
 from sketchkit.recipes.predictions import Answer, answers_from_order
-from sketchkit.recipes.progress import progress
+from sketchkit.sketch import Sketch
 from sketchkit.transforms import truncate
 
 if TYPE_CHECKING:
@@ -71,13 +70,15 @@ def measure_run(
     canvases = {"teacher": (this.teacher_canvas,), "direct": this.canvases, "v1": this.canvases}
     evaluated = {name: _evaluate(this, name, models[name], canvases[name]) for name in canvases}
     chosen = selection.v2.select(test.sketches)
-    v2_embeddings = _chosen(evaluated["v1"].sketches, chosen)
-    v2_ranks = ranks(v2_embeddings, evaluated["v1"].photos, test.photo_of_sketch)
+    selector = selection.v2.cost(test.sketches).selector
+    v1 = evaluated["v1"]
+    v2_embeddings = of_chosen(v1.sketches, chosen)
+    v2_ranks = ranks(v2_embeddings, v1.photos, test.photo_of_sketch)
     rows = [
         _row(this, "teacher", models["teacher"], evaluated["teacher"], this.teacher_canvas),
         _row(this, "direct", models["direct"], evaluated["direct"], largest),
-        _row(this, "v1", models["v1"], evaluated["v1"], largest),
-        _selected_row(this, selection.v2, evaluated["v1"], v2_ranks),
+        _row(this, "v1", models["v1"], v1, largest),
+        _selected_row(this, selection.v2, v1, v2_ranks),
     ]
     results = {
         "title": "Fine-grained sketch-based image retrieval",
@@ -88,7 +89,7 @@ def measure_run(
         "config": asdict(this.config),
         "rows": rows,
         "canvases": [canvas.size for canvas in this.canvases],
-        "canvas_flops": {str(size): flops for size, flops in evaluated["v1"].flops.items()},
+        "canvas_flops": {str(size): flops for size, flops in v1.flops.items()},
         "per_canvas": {
             name: {
                 str(size): {f"acc@{top}": accuracy(found, top) for top in _TOPS}
@@ -96,12 +97,13 @@ def measure_run(
             }
             for name in ("direct", "v1")
         },
-        "selection": _selection(this, selection, evaluated["v1"], chosen),
+        "selection": measure_selection(selection, test.sketches, chosen, v1.ranks, v1.flops, selector)
+        | {"training_acc@1": selection.training_accuracy},
         "abstraction": {name: values.tolist() for name, values in measure(test.sketches, _ABSTRACTION).items()}
         | {"chosen": chosen.tolist()},
-        "ink_curve": _ink_curve(this, models["v1"], evaluated["v1"].photos),
+        "ink_curve": _ink_curve(this, models["v1"], v1.photos),
         "examples": retrieved_examples(
-            test, chosen, v2_embeddings, evaluated["v1"].photos, v2_ranks, this.config.evaluation.examples
+            test, chosen, v2_embeddings, v1.photos, v2_ranks, this.config.evaluation.examples
         ),
     }
     predictions = {
@@ -109,7 +111,7 @@ def measure_run(
         for name, model in evaluated.items()
         for size, embedded in model.sketches.items()
     }
-    predictions["v2"] = _answers(test, v2_embeddings, evaluated["v1"].photos, chosen.tolist())
+    predictions["v2"] = _answers(test, v2_embeddings, v1.photos, chosen.tolist())
     return results, predictions
 
 
@@ -122,17 +124,12 @@ def _answers(
 
 def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequence[Canvas]) -> _Evaluated:
     test = this.pairs.test
-    with _precision(this, name):
+    with this.precision(name):
         photos = embed_photos(model, test.photo_paths, name=f"{name}: test photos")
         sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
     found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
     flops = {size: float(each.flops) for size, each in model.cost().per_canvas.items()}
     return _Evaluated(photos, sketches, found, flops)
-
-
-def _precision(this: FgsbirRun, name: str) -> AbstractContextManager[object]:
-    """A model is timed in the precision in which it is evaluated."""
-    return reduced_precision(this.config.teacher.precision if name == "teacher" else "fp32")
 
 
 def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -182,58 +179,16 @@ def _accuracies(this: FgsbirRun, found: NDArray[np.int64]) -> dict[str, Any]:
 def _milliseconds(
     this: FgsbirRun, model: AdaptedModel, photos: torch.Tensor, canvas: Canvas | None, name: str
 ) -> dict[str, float]:
-    """One query end to end, one thread, one drawing at a time: select (V2), rasterize, embed, search."""
+    """Select (V2), rasterize, embed, search."""
     gallery = Gallery(photos, this.pairs.test.photo_keys)
-    sketches = this.pairs.test.sketches
-    spread = np.linspace(0, len(sketches) - 1, min(this.config.evaluation.timed_queries, len(sketches))).astype(int)
-    queries = iter(progress([sketches[index] for index in [*spread[:2], *spread]], f"{name}: timing", unit="query"))
 
-    def query() -> None:
-        with torch.no_grad():
-            gallery.search(model.embed_sketches(next(queries), canvas=canvas))
+    @torch.no_grad()
+    def query(sketch: Sketch) -> None:
+        gallery.search(model.embed_sketches(sketch, canvas=canvas))
 
-    with _precision(this, name):
-        measured = latency(query, repeats=len(spread), warmup=2, threads=1)
-    next(queries, None)  # lets the bar end
-    return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}
-
-
-def _chosen(embeddings: Mapping[int, torch.Tensor], chosen: NDArray[np.int64]) -> torch.Tensor:
-    return torch.stack([embeddings[int(size)][index] for index, size in enumerate(chosen)])
-
-
-def _selection(this: FgsbirRun, selection: Selection, v1: _Evaluated, chosen: NDArray[np.int64]) -> dict[str, Any]:
-    """V2 beside choices that know nothing, at their expected accuracy, and one that knows everything."""
-    sizes = [canvas.size for canvas in this.canvases]
-    flops = np.array([v1.flops[size] for size in sizes])
-    right = np.stack([v1.ranks[size] == 1 for size in sizes], axis=1)
-    counts = {str(size): int(np.sum(chosen == size)) for size in sizes}
-    mix = np.array(list(counts.values())) / len(chosen)
-    smallest_right = np.where(right.any(axis=1), right.argmax(axis=1), 0)
-    own = selection.v2.cost(this.pairs.test.sketches).selector
-    return {
-        "counts": counts,
-        "selector_params": own.params,
-        "selector_flops": own.flops,
-        "random_same_mix": {"acc@1": float(right.mean(axis=0) @ mix), "flops": float(flops @ mix)},
-        "random_uniform": {"acc@1": float(right.mean()), "flops": float(flops.mean())},
-        "training_acc@1": selection.training_accuracy,
-        "oracle": {"acc@1": float(right.any(axis=1).mean()), "flops": float(flops[smallest_right].mean())},
-        "dial": [_dial_point(this, selection, v1, own.flops, value) for value in sorted(selection.dial)],
-    }
-
-
-def _dial_point(
-    this: FgsbirRun, selection: Selection, v1: _Evaluated, selector_flops: float, lambda_F: float
-) -> dict[str, Any]:
-    chosen = selection.select(this.pairs.test.sketches, lambda_F)
-    found = np.array([v1.ranks[int(size)][index] for index, size in enumerate(chosen)])
-    return {
-        "lambda_F": lambda_F,
-        "acc@1": accuracy(found, 1),
-        "flops": float(np.mean([v1.flops[int(size)] for size in chosen])) + selector_flops,
-        "counts": {str(canvas.size): int(np.sum(chosen == canvas.size)) for canvas in this.canvases},
-    }
+    with this.precision(name):
+        count = this.config.evaluation.timed_queries
+        return time_queries(query, this.pairs.test.sketches, count, name=f"{name}: timing")
 
 
 def _ink_curve(this: FgsbirRun, v1: AdaptedModel, photos: torch.Tensor) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sketchkit.adapters.distillation import (
 )
 from sketchkit.adapters.retrieval_losses import info_nce, triplet_loss
 from sketchkit.recipes.config import StudentConfig, TrainingConfig
+from sketchkit.recipes.drawn_inputs import SketchesByShape
 
 __all__ = ["DistilledRetrieval", "Retrieval"]
 
@@ -74,8 +75,10 @@ class Retrieval(nn.Module):
         positive, negative = photos[batch["owner"]], photos[batch["negative"]]
         return triplet_loss(sketches, positive, negative, margin=settings.margin)
 
-    def _embedded(self, images: torch.Tensor, size: int) -> torch.Tensor:
+    def _embedded(self, images: torch.Tensor | SketchesByShape, size: int) -> torch.Tensor:
         with passing("sketches", size):
+            if isinstance(images, SketchesByShape):
+                return images.embedded_by(self.adapted.embed)
             return self.adapted.embed(images)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,15 @@ from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.embedding_distances import pairwise_distances
 from sketchkit.adapters.selector import CanvasSelector, canvas_reward, policy_gradient_loss
+from sketchkit.canvas import Canvas
 from sketchkit.errors import DataError
 from sketchkit.recipes.config import SelectorConfig
 from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
 from sketchkit.recipes.evaluation import ranks
 from sketchkit.recipes.fitting import fit
+from sketchkit.recipes.frame import Run
 from sketchkit.recipes.inputs import jittered
+from sketchkit.recipes.run_folder import StageFolder
 from sketchkit.sketch_set import SketchSet
 
 if TYPE_CHECKING:
@@ -34,10 +38,8 @@ __all__ = [
     "Selection",
     "SelectorPolicy",
     "canvas_outcomes",
-    "load_selector",
     "policy_batches",
-    "save_selector",
-    "train_selector",
+    "train_selectors",
     "training_outcomes",
 ]
 
@@ -66,6 +68,11 @@ class CanvasOutcomes:
             lambda_r=config.lambda_r,
             lambda_Tri=config.lambda_Tri,
         )
+
+    def accuracy(self, canvases: Sequence[Canvas]) -> dict[str, float]:
+        """Canvas size -> acc@1 where all are drawn on it."""
+        right = (self.ranks == 1).double().mean(dim=0).tolist()
+        return {str(canvas.size): share for canvas, share in zip(canvases, right, strict=True)}
 
 
 @torch.no_grad()
@@ -175,52 +182,55 @@ def training_outcomes(this: FgsbirRun, v1: AdaptedModel) -> tuple[SketchSet, Can
     return sketches, canvas_outcomes(embeddings, photos, owners, flops, margin=student.training.margin)
 
 
-def train_selector(
-    this: FgsbirRun,
+def train_selectors(
+    this: Run,
+    stage: StageFolder,
     selector: CanvasSelector,
     sketches: SketchSet,
     outcomes: CanvasOutcomes,
-    lambda_F: float,
-    path: Path,
+    *depends_on: Any,
 ) -> list[dict[str, float]]:
-    """Train a selector for one value of the dial.
+    """Train a selector for `lambda_F` and one for each value of the dial, all on one table of rewards.
 
     Args:
         this: the run.
-        selector: untrained.
+        stage: keeps their parameters.
+        selector: untrained; afterwards the one of `lambda_F`.
         sketches: the drawings.
         outcomes: what happens to each.
-        lambda_F: the dial.
-        path: where its parameters go.
+        *depends_on: what the trainings depend on beside the run's data; see `Run.stage`.
 
     Returns:
-        One record an epoch.
+        One record an epoch, of the training for `lambda_F`.
     """
-    config: SelectorConfig = this.config.selector
-    upstream = (asdict(this.config.student), asdict(this.config.teacher), this.config.data.photo_size)
-    stage = this.stage(f"v2/lambda_F_{lambda_F:g}", asdict(config), *upstream)
-    policy = SelectorPolicy(selector, config, outcomes.flops)
-    steps, batches = policy_batches(
-        selector,
-        sketches,
-        outcomes.rewards(config, lambda_F),
-        batch=config.batch_sketches,
-        epochs=config.epochs,
-        seed=this.config.seed,
-    )
-    history = fit(
-        this.fabric,
-        policy,
-        torch.optim.Adam(policy.parameters(), config.learning_rate),
-        batches,
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        stage=stage,
-        name=f"V2, lambda_F {lambda_F:g}",
-        gradient_clip=1.0,
-    )
-    save_selector(selector, path)
-    return history
+    config = this.config.selector
+    paths = _selector_paths(stage, config)
+    histories = {}
+    for lambda_F, path in paths.items():
+        trained = copy.deepcopy(selector)
+        policy = SelectorPolicy(trained, config, outcomes.flops)
+        steps, batches = policy_batches(
+            trained,
+            sketches,
+            outcomes.rewards(config, lambda_F),
+            batch=config.batch_sketches,
+            epochs=config.epochs,
+            seed=this.config.seed,
+        )
+        histories[lambda_F] = fit(
+            this.fabric,
+            policy,
+            torch.optim.Adam(policy.parameters(), config.learning_rate),
+            batches,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            stage=this.stage(f"v2/lambda_F_{lambda_F:g}", *depends_on),
+            name=f"V2, lambda_F {lambda_F:g}",
+            gradient_clip=1.0,
+        )
+        atomic.write_bytes(path, safetensors.torch.save(trained.state_dict()))
+    selector.load_state_dict(_read_selector(paths[config.lambda_F]))
+    return histories[config.lambda_F]
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,23 +248,38 @@ class Selection:
     dial: dict[float, CanvasSelector]
     training_accuracy: dict[str, float]
 
+    @classmethod
+    def load(
+        cls, stage: StageFolder, v2: AdaptedModel, config: SelectorConfig, training_accuracy: dict[str, float]
+    ) -> Selection:
+        """Read what `train_selectors` kept.
+
+        Args:
+            stage: of V2.
+            v2: its model.
+            config: the values of the dial.
+            training_accuracy: as of the class.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        dial = {}
+        for lambda_F, path in _selector_paths(stage, config).items():
+            dial[lambda_F] = copy.deepcopy(v2.canvas_selector)
+            dial[lambda_F].load_state_dict(_read_selector(path))
+        return cls(v2, dial, training_accuracy)
+
     def select(self, sketches: SketchSet, lambda_F: float) -> NDArray[np.int64]:
         """Canvas sizes, (sketches,), that the selector of one dial value chooses."""
         sizes = np.array([canvas.size for canvas in self.v2.canvases])
         return sizes[self.dial[lambda_F].select(sketches)]
 
 
-def save_selector(selector: CanvasSelector, path: Path) -> None:
-    """Write a selector's parameters, atomically, as safetensors."""
-    atomic.write_bytes(path, safetensors.torch.save(selector.state_dict()))
+def _selector_paths(stage: StageFolder, config: SelectorConfig) -> dict[float, Path]:
+    return {value: stage.path / f"selector_{value:g}.safetensors" for value in config.lambdas}
 
 
-def load_selector(path: Path) -> dict[str, torch.Tensor]:
-    """A selector's parameters.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+def _read_selector(path: Path) -> dict[str, torch.Tensor]:
     try:
         return safetensors.torch.load(path.read_bytes())
     except (OSError, safetensors.SafetensorError) as error:

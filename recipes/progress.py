@@ -1,16 +1,17 @@
-"""Bars on everything that takes more than a moment."""
+"""Bars on everything that takes more than a moment, and a way out of it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tqdm import tqdm
 
 from sketchkit import SketchSet
 
-__all__ = ["counted", "note", "progress"]
+__all__ = ["counted", "note", "progress", "resumable"]
 
 Item = TypeVar("Item")
 
@@ -60,3 +61,13 @@ def counted(chunks: Iterable[SketchSet], name: str) -> Iterator[SketchSet]:
 def note(text: str) -> None:
     """Say one line without breaking a bar."""
     tqdm.write(text, file=sys.stderr)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """What Ctrl-C may stop: the program then ends with a line that says how to go on, and with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note("sketchkit: stopped; run the same command again to go on")
+        raise SystemExit(130) from None

@@ -59,16 +59,14 @@ def table(
     folder = Path(configured.config(None, words).out, "results") if results is None else results
     asked_seeds = None if seeds is None else _numbers(seeds)
 
+    from sketchkit.recipes.progress import resumable
     from sketchkit.recipes.protocol.run import Asked, run_table
     from sketchkit.recipes.protocol.terminal import format_splits
 
     chosen = {Splits.FOLDS: ("fold",), Splits.TEST: ("test",), Splits.BOTH: ("fold", "test")}[splits]
     command = " ".join(["sketchkit", *map(_shown, sys.argv[1:])])
-    try:
+    with resumable():
         found = run_table(configured, Asked(words, chosen, asked_seeds, only, train, command), folder, page)
-    except KeyboardInterrupt:
-        typer.echo("sketchkit: stopped; run the same command again to go on", err=True)
-        raise typer.Exit(130) from None
     typer.echo()
     typer.echo(format_splits(found))
     typer.echo(f"Table: {(folder / 'table.md' if page is None else page).resolve()}")

@@ -5,21 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["columns", "duration", "format_table", "giga", "mega", "percent", "three_digits"]
-
-_COLUMNS = (
-    # title, and whether it is read from the left
-    ("model", True),
-    ("network", True),
-    ("canvas", False),
-    ("params", False),
-    ("FLOPs/query", False),
-    ("acc@1", False),
-    ("acc@5", False),
-    ("acc@10", False),
-    ("mean acc@1", False),
-    ("ms/query", False),
-)
+__all__ = ["columns", "duration", "format_table", "giga", "mega", "model_table", "percent", "three_digits"]
 
 
 def format_table(results: Mapping[str, Any]) -> str:
@@ -38,8 +24,25 @@ def format_table(results: Mapping[str, Any]) -> str:
         model  network       canvas  params  FLOPs/query  acc@1  acc@5  acc@10  mean acc@1  ms/query
         V1     mobilenet_v2      64  2.22 M      0.052 G   28.0   60.0    70.0           -      3.14
     """
-    lines = [[title for title, _ in _COLUMNS], *(_cells(row) for row in results["rows"])]
-    return columns(lines, [left for _, left in _COLUMNS])
+    measured = ("acc@1", "acc@5", "acc@10", "mean_acc@1")
+    lines = [["-" if row[name] is None else f"{100 * row[name]:.1f}" for name in measured] for row in results["rows"]]
+    return model_table(results, [name.replace("_", " ") for name in measured], lines)
+
+
+def model_table(results: Mapping[str, Any], titles: Sequence[str], measured: Sequence[Sequence[str]]) -> str:
+    """Models side by side in columns for a terminal: what they are, what was measured, how long a query takes.
+
+    Args:
+        results: as in `results.json`; only `rows` is read.
+        titles: of the columns between FLOPs and milliseconds.
+        measured: their cells, for each row.
+    """
+    lines = [["model", "network", "canvas", "params", "FLOPs/query", *titles, "ms/query"]]
+    for row, cells in zip(results["rows"], measured, strict=True):
+        model = [row["title"], row["network"], str(row["canvas"]), mega(row["params"]), giga(row["flops"])]
+        line = [*model, *cells, three_digits(row["ms"]["median"])]
+        lines.append([cell.replace("\N{NO-BREAK SPACE}", " ") for cell in line])
+    return columns(lines, [True, True, *[False] * (len(lines[0]) - 2)])
 
 
 def columns(lines: Sequence[Sequence[str]], left: Sequence[bool]) -> str:
@@ -124,20 +127,3 @@ def duration(seconds: float) -> str:
         minutes = round(seconds / 60)
         parts = ((minutes // 60, "h"), (minutes % 60, "min"))
     return " ".join(f"{count} {unit}" for count, unit in parts if count)
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    mean = row["mean_acc@1"]
-    cells = [
-        row["title"],
-        row["network"],
-        str(row["canvas"]),
-        mega(row["params"]),
-        giga(row["flops"]),
-        f"{100 * row['acc@1']:.1f}",
-        f"{100 * row['acc@5']:.1f}",
-        f"{100 * row['acc@10']:.1f}",
-        "-" if mean is None else f"{100 * mean:.1f}",
-        three_digits(row["ms"]["median"]),
-    ]
-    return [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in cells]

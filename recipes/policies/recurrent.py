@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from sketchkit.adapters.cost import cost
-from sketchkit.adapters.selector import CanvasSelector, canvas_reward
+from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.recipes.config import SelectorConfig
 from sketchkit.recipes.policies.choices import Choice, Policy, over_seeds, stacked
 from sketchkit.recipes.policies.outcomes import Outcomes
-from sketchkit.recipes.policy import SelectorPolicy, policy_batches
+from sketchkit.recipes.policy import CanvasOutcomes, SelectorPolicy, policy_batches
 from sketchkit.recipes.progress import progress
 from sketchkit.sketch_set import SketchSet
 
@@ -47,7 +47,7 @@ class StrokeReader(Policy):
         lambdas: Sequence[float] | None = None,
     ) -> None:
         self.objective, self.config = objective, config or SelectorConfig()
-        self.lambdas = sorted({self.config.lambda_F, *self.config.dial}) if lambdas is None else list(lambdas)
+        self.lambdas = self.config.lambdas if lambdas is None else list(lambdas)
         self.name = {"reinforce": "GRU, REINFORCE", "expected": "GRU, expected reward"}[objective]
 
     def values(self, budgets: Sequence[float]) -> list[float]:
@@ -103,15 +103,8 @@ def _expected_loss(selector: CanvasSelector, batch: dict[str, torch.Tensor]) -> 
 
 
 def _rewards(part: Outcomes, config: SelectorConfig, costs: torch.Tensor) -> NDArray[np.float64]:
-    table = canvas_reward(
-        torch.from_numpy(part.ranks),
-        torch.from_numpy(part.triplet_losses).double(),
-        costs,
-        lambda_F=config.lambda_F,
-        lambda_r=config.lambda_r,
-        lambda_Tri=config.lambda_Tri,
-    )
-    return np.asarray(table.numpy(), np.float64)
+    outcomes = CanvasOutcomes(torch.from_numpy(part.ranks), torch.from_numpy(part.triplet_losses).double(), costs)
+    return np.asarray(outcomes.rewards(config).numpy(), np.float64)
 
 
 def _own_flops(selector: CanvasSelector, sketches: SketchSet) -> NDArray[np.float64]:

@@ -12,9 +12,10 @@ from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.cost import cost
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, reduced_precision
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
 from sketchkit.recipes.evaluation import accuracy, ranks
-from sketchkit.recipes.fgsbir import FgsbirRun, Trained
+from sketchkit.recipes.fgsbir import FgsbirRun
+from sketchkit.recipes.frame import Trained
 from sketchkit.recipes.measurement import embedding_parameters, environment
 from sketchkit.recipes.pairs import PairedSet
 from sketchkit.recipes.policies.outcomes import Outcomes
@@ -46,7 +47,7 @@ class Found(NamedTuple):
     outcomes: Outcomes | None
 
 
-def evaluate(cell: Cell, this: FgsbirRun, trained: Trained) -> Found:
+def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Found:
     """Retrieve the held-out photos from their sketches, on each canvas.
 
     Args:
@@ -55,7 +56,7 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained) -> Found:
         trained: its network, after the last epoch.
     """
     model, test, place = trained.model, this.pairs.test, cell.place
-    with reduced_precision(this.config.teacher.precision if cell.kind == "teacher" else "fp32"):
+    with this.precision(cell.kind):
         photos, sketches = _embedded(model, test, f"{cell}: ")
     found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
     flops = pass_flops(model, test.sketches)

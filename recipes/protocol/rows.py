@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from importlib.resources import files
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from sketchkit.errors import MissingDataError, ParameterError
+from sketchkit.errors import ParameterError
 from sketchkit.recipes.config import FgsbirConfig, load_config
+from sketchkit.recipes.settings import find_settings, load_settings, nearest, shipped_settings
 
 __all__ = ["KINDS", "RowConfig", "TableConfig", "load_table", "shipped_tables"]
 
@@ -41,10 +36,6 @@ class RowConfig:
     """Of a `v2`: the row whose canvases are chosen from."""
     policy: str = ""
     """Of a `v2`: a policy's name, such as `GRU, REINFORCE`; empty: the most accurate within the table's budget."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ParameterError(f"kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,7 @@ class TableConfig:
             ParameterError: there is none of this name; the nearest is named.
         """
         if name not in self.rows:
-            raise ParameterError(f"the table has no row {name!r}{_hint(name, self.rows)}")
+            raise ParameterError(f"the table has no row {name!r}{nearest(name, self.rows)}")
         return self.rows[name]
 
     def config(self, name: str | None, words: Sequence[str] = ()) -> FgsbirConfig:
@@ -114,39 +105,15 @@ def load_table(source: str) -> TableConfig:
         >>> table.row("v1").teachers
         ['teacher']
     """
-    path = _find(source)
-    try:
-        layers = [OmegaConf.structured(TableConfig), OmegaConf.load(path), {"folder": str(path.parent)}]
-        table = OmegaConf.to_object(OmegaConf.merge(*layers))
-    except OmegaConfBaseException as error:
-        key = str(getattr(error, "full_key", None) or "a setting")
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        known = [item.name for kind in (TableConfig, RowConfig) for item in fields(kind)]
-        hint = _hint(key.rpartition(".")[2], known) if "not in" in line else ""
-        raise ParameterError(f"{path}: {key}: {line}{hint}") from None
-    except ParameterError as error:
-        raise ParameterError(f"{path}: {error}") from None
-    except Exception as error:  # PyYAML's errors
-        raise ParameterError(f"{path}: {(str(error).splitlines() or [''])[0]}") from None
-    assert isinstance(table, TableConfig)
+    path = find_settings(source, shipped_tables())
+    table = replace(load_settings(TableConfig, path), folder=str(path.parent))
     _check(table, path)
     return table
 
 
 def shipped_tables() -> dict[str, Path]:
     """The tables that come with the package, by name."""
-    folder = Path(str(files("sketchkit.recipes") / "configs" / "tables"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def _find(source: str) -> Path:
-    shipped = shipped_tables()
-    if source in shipped:
-        return shipped[source]
-    path = Path(source)
-    if not path.is_file():
-        raise MissingDataError(f"{source}: no such file, nor a shipped table ({', '.join(shipped)})")
-    return path
+    return shipped_settings("sketchkit.recipes", "configs/tables")
 
 
 def _check(table: TableConfig, path: Path) -> None:
@@ -156,6 +123,8 @@ def _check(table: TableConfig, path: Path) -> None:
         if seed < 0:
             raise ParameterError(f"{path}: seeds must be at least 0, not {seed}")
     for name, row in table.rows.items():
+        if row.kind not in KINDS:
+            raise ParameterError(f"{path}: rows.{name}.kind must be one of {', '.join(KINDS)}, not {row.kind!r}")
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
             raise ParameterError(f"{path}: a row's name has small letters, digits, dots and dashes, unlike {name!r}")
         for other in row.teachers if table.teachers(name, table.config(name)) else []:
@@ -178,8 +147,3 @@ def _above(table: TableConfig, name: str, seen: frozenset[str] = frozenset()) ->
     for teacher in table.teachers(name, table.config(name)):
         seen = _above(table, teacher, seen)
     return seen
-
-
-def _hint(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"

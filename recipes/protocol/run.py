@@ -10,10 +10,9 @@ from typing import Any
 
 from sketchkit import atomic
 from sketchkit.errors import ParameterError
-from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.datasets import DATASETS, load_pairs, verify
 from sketchkit.recipes.determinism import deterministic
-from sketchkit.recipes.fgsbir import launch
+from sketchkit.recipes.frame import launch, open_run
 from sketchkit.recipes.pairs import PairedSet, split_pairs
 from sketchkit.recipes.photos import check_photos
 from sketchkit.recipes.progress import note, progress
@@ -26,7 +25,7 @@ from sketchkit.recipes.protocol.selecting import Student, chosen_before, select_
 from sketchkit.recipes.protocol.table import Evaluated, split_table
 from sketchkit.recipes.protocol.training import Training, load_outcomes
 from sketchkit.recipes.rank_table import concat_ranks, write_ranks
-from sketchkit.recipes.run_folder import clear_temporaries, make_folder, write_json
+from sketchkit.recipes.run_folder import make_folder, write_json
 
 __all__ = ["Asked", "run_table"]
 
@@ -110,10 +109,8 @@ def _train(
     if not missing:
         return
     config = missing[0].config
-    out = make_folder(Path(config.out))
+    out = open_run(config.out)
     make_folder(kept.path)
-    keep_freed_memory()
-    clear_temporaries(out)
     check_photos(pairs.photo_paths)
     training = Training(out, pairs, launch(config))
     selected = {row.student for row in table.rows.values() if row.kind == "v2"}

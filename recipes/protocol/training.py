@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,15 +13,10 @@ import torch
 from lightning_fabric import Fabric
 
 from sketchkit import atomic
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos, native_precision
-from sketchkit.recipes.fgsbir import (
-    FgsbirRun,
-    Trained,
-    teacher_embeddings,
-    train_direct,
-    train_teacher,
-    train_v1,
-)
+from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
+from sketchkit.recipes.fgsbir import FgsbirRun, teacher_embeddings, train_direct, train_teacher, train_v1
+from sketchkit.recipes.frame import Trained, with_native_precision
 from sketchkit.recipes.pairs import PairedSet, split_pairs
 from sketchkit.recipes.policies.outcomes import Outcomes
 from sketchkit.recipes.progress import note
@@ -54,14 +48,13 @@ class Training:
 
     def run_of(self, cell: Cell) -> FgsbirRun:
         """The run that trains a cell."""
-        config = cell.config
-        config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+        config = with_native_precision(cell.config)
         cut = split_pairs(self.pairs, config.data, config.seed)
         watch = partial(acc_per_canvas, test=cut.test) if cell.each_epoch else None
         folder = make_folder(_folder(self.out, cell))
-        return FgsbirRun(config, cut, self.fabric, folder, self._cache(cell.place), watch)
+        return FgsbirRun(config, self.fabric, folder, cut, self._cache(cell.place), watch)
 
-    def trained(self, cell: Cell) -> tuple[FgsbirRun, Trained]:
+    def trained(self, cell: Cell) -> tuple[FgsbirRun, Trained[AdaptedModel]]:
         """A cell's run and network; trained if it is not yet, and so are its teachers."""
         this = self.run_of(cell)
         if cell.kind == "teacher":
@@ -142,7 +135,7 @@ def _folder(out: Path, cell: Cell) -> Path:
     return out / cell.row / f"{cell.place.name}-{cell.fingerprint[:8]}"
 
 
-def _training_embeddings(cell: Cell, this: FgsbirRun, trained: Trained) -> dict[str, torch.Tensor]:
+def _training_embeddings(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> dict[str, torch.Tensor]:
     model, train = trained.model, this.pairs.train
     if cell.kind == "teacher":
         found = teacher_embeddings(this, model)

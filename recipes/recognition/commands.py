@@ -30,14 +30,12 @@ def recognition(
     words = overrides or []
     settings = load_recognition_config(config, words)  # before torch is loaded: a slip of the pen is answered at once
 
+    from sketchkit.recipes.progress import resumable
     from sketchkit.recipes.recognition.measurement import format_recognition_table
     from sketchkit.recipes.recognition.recipe import run
 
-    try:
+    with resumable():
         results = run(settings, command=shlex.join(["sketchkit", "recognition", config, *words]))
-    except KeyboardInterrupt:
-        typer.echo("sketchkit: stopped; run the same command again to go on", err=True)
-        raise typer.Exit(130) from None
     typer.echo()
     typer.echo(format_recognition_table(results))
     if results["note"]:

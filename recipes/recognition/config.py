@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from sketchkit.errors import MissingDataError, ParameterError
-from sketchkit.recipes.config import SelectorConfig, _above, _at_least, _between, _check_keys, _first_line, _one_of
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.config import (
+    RunConfig,
+    SelectorConfig,
+    StudentNetwork,
+    TeacherNetwork,
+    _above,
+    _at_least,
+    _between,
+)
+from sketchkit.recipes.settings import find_settings, load_settings, shipped_settings
 
 __all__ = [
     "CategoriesConfig",
@@ -21,7 +26,6 @@ __all__ = [
     "RecognitionStudentConfig",
     "RecognitionTeacherConfig",
     "load_recognition_config",
-    "recognition_to_yaml",
     "shipped_recognition_configs",
 ]
 
@@ -98,39 +102,19 @@ class ClassificationConfig:
 
 
 @dataclass(frozen=True)
-class RecognitionTeacherConfig:
-    """The full network: adapted, trained at its one large canvas, then frozen."""
+class RecognitionTeacherConfig(TeacherNetwork):
+    """The teacher of recognition."""
 
-    network: str = "vgg16"
-    """A name that `adapt` takes."""
-    pretrained: bool = True
-    """Start from ImageNet weights."""
-    canvas: int = 256
-    """Side of its drawings in pixels."""
-    precision: str = "auto"
-    """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
     training: ClassificationConfig = field(
         default_factory=lambda: ClassificationConfig(learning_rate=3e-4, frozen_blocks=17)
     )
     """How it is trained."""
 
-    def __post_init__(self) -> None:
-        _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
-        _at_least("teacher.canvas", self.canvas, 1)
-
 
 @dataclass(frozen=True)
-class RecognitionStudentConfig:
-    """The efficient network: once trained directly, once distilled over the canvases (V1)."""
+class RecognitionStudentConfig(StudentNetwork):
+    """The student of recognition."""
 
-    network: str = "mobilenet_v2"
-    """A name that `adapt` takes."""
-    pretrained: bool = True
-    """Start from ImageNet weights."""
-    canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
-    """Sides of the canvases in pixels, K of the paper's section 2."""
-    fit: str = "tight"
-    """`tight` (the drawing fills the canvas) or `keep` (margins stay as they are drawn)."""
     distillation_share: float = 0.5
     """Share of the distillation loss beside the cross-entropy; 0 leaves the teacher out."""
     temperature: float = 4.0
@@ -141,29 +125,18 @@ class RecognitionStudentConfig:
     """How it is trained, directly and distilled alike."""
 
     def __post_init__(self) -> None:
-        _one_of("student.fit", self.fit, ("tight", "keep"))
+        super().__post_init__()
         _between("student.distillation_share", self.distillation_share, 0, 1)
         _above("student.temperature", self.temperature, 0)
         _at_least("student.self_distillation", self.self_distillation, 0)
-        if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
-            raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
-        _at_least("student.canvases", min(self.canvases), 1)
 
 
 @dataclass(frozen=True)
-class RecognitionConfig:
-    """A whole run."""
+class RecognitionConfig(RunConfig):
+    """A whole run; how the drawings are split does not depend on its seed."""
 
     out: str = "runs/recognition"
     """Folder of everything the run writes."""
-    seed: int = 0
-    """Of every random choice in training; the split does not depend on it."""
-    note: str = ""
-    """A sentence printed with the results."""
-    accelerator: str = "cpu"
-    """Lightning Fabric's: `cpu`, `gpu`, `auto`, ... Only `cpu` has been tried so far."""
-    devices: str = "1"
-    """Lightning Fabric's: how many devices."""
     timed_queries: int = 24
     """How many test drawings are timed, one by one, on one thread."""
     data: CategoriesConfig = field(default_factory=CategoriesConfig)
@@ -177,7 +150,7 @@ class RecognitionConfig:
     cross-entropy; `variants` counts the versions of each validation drawing, itself included."""
 
     def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
+        super().__post_init__()
         _at_least("timed_queries", self.timed_queries, 1)
 
 
@@ -196,35 +169,13 @@ def load_recognition_config(source: str | None, overrides: Sequence[str] = ()) -
         >>> load_recognition_config("quickdraw", ["data.categories=[cat, alarm clock]"]).data.categories
         ['cat', 'alarm clock']
     """
-    path = Path("settings") if source is None else _find(source)
-    for word in overrides:
-        if "=" not in word or word.startswith("="):
-            raise ParameterError(f"{word!r} is not key=value; write for instance seed=1")
-    try:
-        layers = [] if source is None else [OmegaConf.load(path)]
-        layers.append(OmegaConf.from_dotlist(list(overrides)))
-    except Exception as error:  # PyYAML's and OmegaConf's errors have no common base
-        raise ParameterError(f"{path}: {_first_line(error)}") from None
-    for layer in layers:
-        _check_keys(RecognitionConfig, OmegaConf.to_container(layer), "", str(path))
-    try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RecognitionConfig), *layers))
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        raise ParameterError(f"{path}: {key or 'a setting'}: {_first_line(error)}") from None
-    assert isinstance(config, RecognitionConfig)
-    return config
+    path = None if source is None else find_settings(source, shipped_recognition_configs())
+    return load_settings(RecognitionConfig, path, overrides)
 
 
 def shipped_recognition_configs() -> dict[str, Path]:
     """The configurations that come with the package, by name."""
-    folder = Path(str(files("sketchkit.recipes.recognition").joinpath("configs")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def recognition_to_yaml(config: RecognitionConfig) -> str:
-    """The configuration as YAML, as it is kept beside results."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    return shipped_settings("sketchkit.recipes.recognition")
 
 
 def _check_categories(categories: Any) -> None:
@@ -238,13 +189,3 @@ def _check_categories(categories: Any) -> None:
         )
     if len(set(named)) < len(named):
         raise ParameterError(f"data.categories names {next(n for n in named if named.count(n) > 1)!r} twice")
-
-
-def _find(source: str) -> Path:
-    shipped = shipped_recognition_configs()
-    if source in shipped:
-        return shipped[source]
-    path = Path(source)
-    if not path.is_file():
-        raise MissingDataError(f"{source}: no such file, nor a shipped configuration ({', '.join(shipped)})")
-    return path

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from sketchkit.canvas import Canvas
 from sketchkit.rasterizing import rasterize
 from sketchkit.recipes.embedding import reduced_precision
-from sketchkit.recipes.frozen import FrozenFront, cached
-from sketchkit.recipes.inputs import JITTER, flipped, jittered
+from sketchkit.recipes.frozen import FrozenFront
+from sketchkit.recipes.inputs import JITTER, flipped, gather, jittered, kept_sketches
 from sketchkit.recipes.recognition.drawings import LabeledDrawings
-from sketchkit.recipes.run_folder import fingerprint
 from sketchkit.sketch_set import SketchSet
 from sketchkit.transforms import jitter
 
@@ -134,7 +133,9 @@ class KeptPictures:
             for variant in range(variants):
                 drawn = jittered(drawings.sketches, variant, seed)
                 for canvas in canvases:
-                    pictures[canvas.size].append(_kept(front, drawn, canvas, mirrored, cache, name))
+                    pictures[canvas.size].append(
+                        kept_sketches(front, drawn, canvas, mirrored, cache, f"{name}: drawings")
+                    )
         return cls(drawings, pictures)
 
     def batches(self, epoch: int, *, batch: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -142,7 +143,7 @@ class KeptPictures:
         versions = len(next(iter(self.pictures.values())))
         for rows, generator in rows_of_epoch(len(self.drawings), batch, seed=seed, epoch=epoch):
             version = generator.integers(0, versions, len(rows))
-            pictures = {size: _gathered(arrays, version, rows) for size, arrays in self.pictures.items()}
+            pictures = {size: gather(arrays, version, rows) for size, arrays in self.pictures.items()}
             yield _batch(pictures, self.drawings.labels[rows], rows, self.teacher_logits)
 
 
@@ -154,22 +155,3 @@ def _batch(
 ) -> dict[str, Any]:
     taught = {} if teacher_logits is None else {"teacher_logits": teacher_logits[torch.from_numpy(rows)]}
     return {"sketches": pictures, "labels": torch.from_numpy(labels)} | taught
-
-
-def _kept(
-    front: FrozenFront, drawn: SketchSet, canvas: Canvas, mirrored: bool, cache: Path, name: str
-) -> NDArray[np.float16]:
-    def compute(rows: slice) -> torch.Tensor:
-        ink = rasterize(drawn[rows], canvas)
-        return front(front.adapted.raster_inputs(flipped(ink) if mirrored else ink))
-
-    strokes = (drawn.points, drawn.stroke_offsets, drawn.sketch_offsets)
-    key = fingerprint("sketches", front.identity, canvas.to_dict(), mirrored, *strokes)
-    return cached(cache, key, len(drawn), compute, name=f"{name}: drawings, {canvas.size} px", chunk=64)
-
-
-def _gathered(
-    arrays: Sequence[NDArray[np.float16]], version: NDArray[np.int64], rows: NDArray[np.int64]
-) -> torch.Tensor:
-    picked = np.stack([arrays[v][row] for v, row in zip(version, rows, strict=True)])
-    return torch.from_numpy(picked).to(torch.float32, memory_format=torch.channels_last)

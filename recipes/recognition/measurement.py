@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,17 @@ import torch
 from numpy.typing import NDArray
 
 from sketchkit import atomic
-from sketchkit.adapters.cost import Cost, cost
+from sketchkit.adapters.cost import cost
 from sketchkit.adapters.query_cost import AdaptedCost
-from sketchkit.adapters.timing import latency
 from sketchkit.canvas import Canvas
-from sketchkit.recipes.embedding import embed_on_canvases, reduced_precision
+from sketchkit.recipes.embedding import embed_on_canvases
 from sketchkit.recipes.evaluation import accuracy, rankings, ranks
 from sketchkit.recipes.measurement import environment
+from sketchkit.recipes.measuring import measure_selection, of_chosen, time_queries
 from sketchkit.recipes.policy import Selection
-from sketchkit.recipes.progress import progress
 from sketchkit.recipes.recognition.drawings import LabeledDrawings
 from sketchkit.recipes.recognition.recognizer import Recognizer
-from sketchkit.recipes.tables import columns, giga, mega, three_digits
+from sketchkit.recipes.tables import model_table
 
 if TYPE_CHECKING:
     from sketchkit.recipes.recognition.recipe import RecognitionRun
@@ -36,18 +35,6 @@ __all__ = ["accuracy_interval", "format_recognition_table", "measure_recognition
 _TOPS = (1, 5)
 _NAMED = 10  # categories that a line of the predictions holds
 _TITLES = {"teacher": "Teacher", "direct": "Direct student", "v1": "SketchyNetV1", "v2": "SketchyNetV2"}
-_COLUMNS = (
-    # title, and whether it is read from the left
-    ("model", True),
-    ("network", True),
-    ("canvas", False),
-    ("params", False),
-    ("FLOPs/query", False),
-    ("acc@1", False),
-    ("95 % interval", False),
-    ("acc@5", False),
-    ("ms/query", False),
-)
 
 Answers = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -80,7 +67,8 @@ def measure_recognition(
     evaluated = {name: _evaluate(this, name, models[name], canvases[name]) for name in canvases}
     chosen = selection.v2.select(test.sketches)
     spent = selection.v2.cost(test.sketches)
-    v2_logits = _chosen(evaluated["v1"].logits, chosen)
+    v1 = evaluated["v1"]
+    v2_logits = of_chosen(v1.logits, chosen)
     rows = [
         _row(this, name, models[name], evaluated[name], canvas) for name in canvases for canvas in canvases[name]
     ] + [_selected_row(this, models["v2"], v2_logits, spent)]
@@ -97,8 +85,9 @@ def measure_recognition(
         "environment": environment(),
         "config": asdict(this.config),
         "rows": rows,
-        "canvas_flops": {str(size): flops for size, flops in evaluated["v1"].flops.items()},
-        "selection": _selection(this, selection, evaluated["v1"], chosen, spent.selector),
+        "canvas_flops": {str(size): flops for size, flops in v1.flops.items()},
+        "selection": measure_selection(selection, test.sketches, chosen, v1.ranks, v1.flops, spent.selector)
+        | {"validation_acc@1": selection.training_accuracy},
     }
     answers = {
         f"{name}@{size}": _answers(this, logits, [size] * len(test))
@@ -142,14 +131,12 @@ def format_recognition_table(results: Mapping[str, Any]) -> str:
     Returns:
         Lines joined by newlines, a heading first, without a newline at the end.
     """
-    lines = [[title for title, _ in _COLUMNS]]
+    lines = []
     for row in results["rows"]:
         low, high = row["acc@1_interval"]
-        cells = [row["title"], row["network"], str(row["canvas"]), mega(row["params"]), giga(row["flops"])]
-        cells += [f"{100 * row['acc@1']:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", f"{100 * row['acc@5']:.1f}"]
-        cells.append(three_digits(row["ms"]["median"]))
-        lines.append([cell.replace("\N{NO-BREAK SPACE}", " ") for cell in cells])
-    return columns(lines, [left for _, left in _COLUMNS])
+        interval = f"{100 * low:.1f} to {100 * high:.1f}"
+        lines.append([f"{100 * row['acc@1']:.1f}", interval, f"{100 * row['acc@5']:.1f}"])
+    return model_table(results, ["acc@1", "95 % interval", "acc@5"], lines)
 
 
 def write_answers(path: Path, answers: Answers) -> None:
@@ -174,7 +161,7 @@ def write_answers(path: Path, answers: Answers) -> None:
 
 
 def _evaluate(this: RecognitionRun, name: str, model: Recognizer, canvases: Sequence[Canvas]) -> _Evaluated:
-    with _precision(this, name):
+    with this.precision(name):
         logits = _logits(model, this.data.test, canvases, f"{name}: test")
         validation = _logits(model, this.data.validation, canvases, f"{name}: validation")
     own = cost(model.head.linear, torch.zeros(1, model.adapted.embedding_dim)).flops
@@ -197,11 +184,6 @@ def _logits(
 def _ranks(logits: torch.Tensor, drawings: LabeledDrawings) -> NDArray[np.int64]:
     # A category's logit is the product with its unit vector: ties and NaN count as they do among photos.
     return ranks(logits, torch.eye(logits.shape[1]), drawings.labels)
-
-
-def _precision(this: RecognitionRun, name: str) -> AbstractContextManager[object]:
-    """A model is timed in the precision in which it is evaluated."""
-    return reduced_precision(this.config.teacher.precision if name == "teacher" else "fp32")
 
 
 def _row(this: RecognitionRun, name: str, model: Recognizer, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -247,19 +229,11 @@ def _accuracies(found: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _milliseconds(this: RecognitionRun, model: Recognizer, canvas: Canvas | None, name: str) -> dict[str, float]:
-    """One query end to end, one thread, one drawing at a time: select (V2), rasterize, embed, compare."""
-    sketches = this.data.test.sketches
-    spread = np.linspace(0, len(sketches) - 1, min(this.config.timed_queries, len(sketches))).astype(int)
+    """Select (V2), rasterize, embed, compare."""
     title = f"{name}: timing" + ("" if canvas is None else f", {canvas.size} px")
-    queries = iter(progress([sketches[index] for index in [*spread[:2], *spread]], title, unit="query"))
-
-    def query() -> None:
-        model.recognize(next(queries), canvas=canvas)
-
-    with _precision(this, name):
-        measured = latency(query, repeats=len(spread), warmup=min(2, len(spread)), threads=1)
-    next(queries, None)  # lets the bar end
-    return {"median": measured.median, "p10": measured.p10, "p90": measured.p90}
+    with this.precision(name):
+        query = partial(model.recognize, canvas=canvas)
+        return time_queries(query, this.data.test.sketches, this.config.timed_queries, name=title)
 
 
 def _answers(this: RecognitionRun, logits: torch.Tensor, canvases: Sequence[int]) -> list[dict[str, Any]]:
@@ -275,45 +249,3 @@ def _answers(this: RecognitionRun, logits: torch.Tensor, canvases: Sequence[int]
         }
         for key, canvas, label, line in zip(keys, canvases, test.labels.tolist(), order.tolist(), strict=True)
     ]
-
-
-def _chosen(logits: Mapping[int, torch.Tensor], chosen: NDArray[np.int64]) -> torch.Tensor:
-    return torch.stack([logits[int(size)][index] for index, size in enumerate(chosen)])
-
-
-def _selection(
-    this: RecognitionRun, selection: Selection, v1: _Evaluated, chosen: NDArray[np.int64], own: Cost
-) -> dict[str, Any]:
-    """V2 beside choices that know nothing, at their expected accuracy, and one that knows everything."""
-    sizes = [canvas.size for canvas in this.canvases]
-    flops = np.array([v1.flops[size] for size in sizes])
-    right = np.stack([v1.ranks[size] == 1 for size in sizes], axis=1)
-    mix = np.array([np.mean(chosen == size) for size in sizes])
-    smallest_right = np.where(right.any(axis=1), right.argmax(axis=1), 0)
-    return {
-        "counts": _counts(sizes, chosen),
-        "selector_params": own.params,
-        "selector_flops": own.flops,
-        "random_same_mix": {"acc@1": float(right.mean(axis=0) @ mix), "flops": float(flops @ mix)},
-        "random_uniform": {"acc@1": float(right.mean()), "flops": float(flops.mean())},
-        "validation_acc@1": selection.training_accuracy,
-        "oracle": {"acc@1": float(right.any(axis=1).mean()), "flops": float(flops[smallest_right].mean())},
-        "dial": [_dial_point(this, selection, v1, own.flops, value) for value in sorted(selection.dial)],
-    }
-
-
-def _dial_point(
-    this: RecognitionRun, selection: Selection, v1: _Evaluated, selector_flops: float, lambda_F: float
-) -> dict[str, Any]:
-    chosen = selection.select(this.data.test.sketches, lambda_F)
-    found = np.array([v1.ranks[int(size)][index] for index, size in enumerate(chosen)])
-    return {
-        "lambda_F": lambda_F,
-        "acc@1": accuracy(found, 1),
-        "flops": float(np.mean([v1.flops[int(size)] for size in chosen])) + selector_flops,
-        "counts": _counts(list(v1.flops), chosen),
-    }
-
-
-def _counts(sizes: Sequence[int], chosen: NDArray[np.int64]) -> dict[str, int]:
-    return {str(size): int(np.sum(chosen == size)) for size in sizes}

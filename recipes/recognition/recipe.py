@@ -5,100 +5,65 @@ Read top to bottom: `run` is the recipe, the stages follow in their order.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch.nn import functional as F
 
 from sketchkit import atomic
 from sketchkit.adapters.adapting import adapt
 from sketchkit.adapters.fusing import fused_batch_norm
-from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.canvas import Canvas
-from sketchkit.errors import ParameterError
-from sketchkit.recipes.allocator import keep_freed_memory
-from sketchkit.recipes.embedding import (
-    channels_last,
-    embed_kept,
-    embed_on_canvases,
-    native_precision,
-    reduced_precision,
-)
+from sketchkit.recipes.embedding import channels_last, embed_kept, embed_on_canvases, reduced_precision
 from sketchkit.recipes.evaluation import ranks
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
+from sketchkit.recipes.frame import Run, Trained, launch, open_run, told, with_native_precision
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import jittered
-from sketchkit.recipes.policy import (
-    CanvasOutcomes,
-    Selection,
-    SelectorPolicy,
-    load_selector,
-    policy_batches,
-    save_selector,
-)
+from sketchkit.recipes.policy import CanvasOutcomes, Selection, train_selectors
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.recognition.config import (
     ClassificationConfig,
     RecognitionConfig,
     RecognitionStudentConfig,
     RecognitionTeacherConfig,
-    recognition_to_yaml,
 )
 from sketchkit.recipes.recognition.drawings import LabeledDrawings, RecognitionData, load_drawings
 from sketchkit.recipes.recognition.inputs import DrawnPictures, KeptPictures, steps_per_epoch
 from sketchkit.recipes.recognition.measurement import measure_recognition, write_answers
 from sketchkit.recipes.recognition.objective import Classification
 from sketchkit.recipes.recognition.recognizer import CategoryHead, Recognizer
-from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder, write_json
+from sketchkit.recipes.run_folder import StageFolder, write_json
+from sketchkit.recipes.settings import to_yaml
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["RecognitionRun", "TrainedRecognizer", "run", "train_direct", "train_teacher", "train_v1", "train_v2"]
+__all__ = ["RecognitionRun", "run", "train_direct", "train_teacher", "train_v1", "train_v2"]
 
 
 @dataclass(frozen=True, eq=False)
-class RecognitionRun:
-    """What every stage needs."""
+class RecognitionRun(Run):
+    """What every stage needs.
+
+    Args:
+        config: all settings.
+        fabric: the devices.
+        out: folder of the stages.
+        data: what is trained on, and what is evaluated.
+    """
 
     config: RecognitionConfig
     data: RecognitionData
-    fabric: Fabric
-    out: Path
-
-    def stage(self, name: str, *depends_on: Any) -> StageFolder:
-        """The folder of a stage whose outcome depends on the training drawings, the seed and `depends_on`."""
-        identity = fingerprint(self.config.seed, self.data.categories, *_identity(self.data.train), *depends_on)
-        return StageFolder(self.out / name, identity)
 
     @property
-    def canvases(self) -> tuple[Canvas, ...]:
-        """The student's canvases, smallest first."""
-        return tuple(self._canvas(size) for size in sorted(self.config.student.canvases))
-
-    @property
-    def teacher_canvas(self) -> Canvas:
-        """The teacher's canvas."""
-        return self._canvas(self.config.teacher.canvas)
-
-    def _canvas(self, size: int) -> Canvas:
-        return Canvas.of({"size": size, "fit": self.config.student.fit})
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedRecognizer:
-    """A finished stage: its model, one record an epoch, and how long it took in the run that finished it."""
-
-    model: Recognizer
-    history: list[dict[str, float]]
-    seconds: float
+    def identity(self) -> tuple[Any, ...]:
+        """Of the training drawings."""
+        return self.data.categories, *_identity(self.data.train)
 
 
 def run(config: RecognitionConfig, *, command: str = "") -> dict[str, Any]:
@@ -115,14 +80,12 @@ def run(config: RecognitionConfig, *, command: str = "") -> dict[str, Any]:
         SketchkitError: data or weights are missing or damaged, the output folder cannot be written or holds a run of
             other settings.
     """
-    out = make_folder(Path(config.out))
-    keep_freed_memory()
-    clear_temporaries(out)
-    config = replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+    out = open_run(config.out)
+    config = with_native_precision(config)
     data = load_drawings(config.data)
     note(f"{len(data.categories)} categories: training on {len(data.train)} drawings")
     note(f"validation {len(data.validation)}, test {len(data.test)}: {data.description}")
-    this = RecognitionRun(config, data, _fabric(config), out)
+    this = RecognitionRun(config, launch(config), out, data)
 
     teacher = train_teacher(this)
     direct = train_direct(this)
@@ -132,21 +95,14 @@ def run(config: RecognitionConfig, *, command: str = "") -> dict[str, Any]:
     started = time.monotonic()
     trained = {"teacher": teacher, "direct": direct, "v1": v1, "v2": v2}
     results, answers = measure_recognition(this, {name: stage.model for name, stage in trained.items()}, selection)
-    results |= {
-        "command": command,
-        "seconds": {name: stage.seconds for name, stage in trained.items()}
-        | {"evaluation": time.monotonic() - started},
-        "histories": {name: stage.history for name, stage in trained.items()},
-    }
+    results |= told(trained, command=command, evaluation=time.monotonic() - started)
     write_json(out / "results.json", results)
     write_answers(out / "predictions.ndjson", answers)
-    atomic.write_text(
-        out / "config.yaml", recognition_to_yaml(config)
-    )  # not before: until now another run may lie here
+    atomic.write_text(out / "config.yaml", to_yaml(config))  # not before: until now the folder may hold another run's
     return results
 
 
-def train_teacher(this: RecognitionRun) -> TrainedRecognizer:
+def train_teacher(this: RecognitionRun) -> Trained[Recognizer]:
     """The full network, trained to name categories at its one large canvas."""
     config = this.config.teacher
     stage = this.stage("teacher", asdict(config), this.config.student.fit)
@@ -158,7 +114,7 @@ def train_teacher(this: RecognitionRun) -> TrainedRecognizer:
     return _load(stage, trained)
 
 
-def train_direct(this: RecognitionRun) -> TrainedRecognizer:
+def train_direct(this: RecognitionRun) -> Trained[Recognizer]:
     """The efficient network trained like the teacher: at the largest canvas, without distillation."""
     # Nothing of the distillation counts here: tuning it must not train this student again.
     student = replace(this.config.student, distillation_share=0.0, temperature=1.0, self_distillation=0.0)
@@ -170,7 +126,7 @@ def train_direct(this: RecognitionRun) -> TrainedRecognizer:
     return _load(stage, trained)
 
 
-def train_v1(this: RecognitionRun, teacher: Recognizer) -> TrainedRecognizer:
+def train_v1(this: RecognitionRun, teacher: Recognizer) -> Trained[Recognizer]:
     """The efficient network on all canvases, taught the teacher's logits."""
     student = this.config.student
     stage = this.stage("v1", asdict(student), asdict(this.config.teacher))
@@ -182,47 +138,26 @@ def train_v1(this: RecognitionRun, teacher: Recognizer) -> TrainedRecognizer:
     return _load(stage, trained)
 
 
-def train_v2(this: RecognitionRun, v1: Recognizer) -> tuple[TrainedRecognizer, Selection]:
+def train_v2(this: RecognitionRun, v1: Recognizer) -> tuple[Trained[Recognizer], Selection]:
     """V1 frozen, and a selector that looks at the strokes and names the canvas.
 
     Rewards come from the validation drawings, which V1 has not seen. A selector is trained for `lambda_F` and for each
     value of the dial; they share one table of rewards.
     """
-    config = this.config.selector
-    upstream = (asdict(this.config.student), asdict(this.config.teacher), *_identity(this.data.validation))
-    stage = this.stage("v2", asdict(config), *upstream)
+    settings = (asdict(this.config.selector), asdict(this.config.student), asdict(this.config.teacher))
+    upstream = (*settings, *_identity(this.data.validation))
+    stage = this.stage("v2", *upstream)
     trained = stage.finished()
-    values = sorted({config.lambda_F, *config.dial})
-    paths = {value: stage.path / f"selector_{value:g}.safetensors" for value in values}
     if trained is None:
         started = time.monotonic()
         sketches, outcomes = _validation_outcomes(this, v1)
-        histories = {}
-        for value in values:
-            part = this.stage(f"v2/lambda_F_{value:g}", asdict(config), *upstream)
-            selector = copy.deepcopy(v1.adapted.canvas_selector)
-            histories[value] = _train_selector(this, part, selector, sketches, outcomes, value)
-            save_selector(selector, paths[value])
-        v1.adapted.canvas_selector.load_state_dict(load_selector(paths[config.lambda_F]))
+        history = train_selectors(this, stage, v1.adapted.canvas_selector, sketches, outcomes, *upstream)
         v1.save_pretrained(stage.model_path)
-        right = (outcomes.ranks == 1).double().mean(dim=0).tolist()
-        shares = {str(canvas.size): share for canvas, share in zip(this.canvases, right, strict=True)}
+        shares = outcomes.accuracy(this.canvases)
         seconds = time.monotonic() - started
-        trained = stage.finish({"history": histories[config.lambda_F], "seconds": seconds, "validation_acc@1": shares})
+        trained = stage.finish({"history": history, "seconds": seconds, "validation_acc@1": shares})
     loaded = _load(stage, trained)
-    selectors = {value: copy.deepcopy(loaded.model.adapted.canvas_selector) for value in values}
-    for value, selector in selectors.items():
-        selector.load_state_dict(load_selector(paths[value]))
-    return loaded, Selection(loaded.model.adapted, selectors, dict(trained["validation_acc@1"]))
-
-
-def _fabric(config: RecognitionConfig) -> Fabric:
-    try:
-        fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
-        fabric.launch()
-    except Exception as error:  # Fabric's errors have no common base
-        raise ParameterError(f"accelerator={config.accelerator} devices={config.devices}: {error}") from None
-    return fabric
+    return loaded, Selection.load(stage, loaded.model.adapted, this.config.selector, trained["validation_acc@1"])
 
 
 def _identity(drawings: LabeledDrawings) -> tuple[Any, ...]:
@@ -279,11 +214,10 @@ def _train(
     return stage.finish({"history": history, "seconds": time.monotonic() - started})
 
 
-def _load(stage: StageFolder, finished: dict[str, Any]) -> TrainedRecognizer:
-    """The model always comes from its file: a resumed run then measures the very same one."""
+def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained[Recognizer]:
     model = Recognizer.from_pretrained(stage.model_path)
     channels_last(model.adapted)
-    return TrainedRecognizer(model, list(finished["history"]), float(finished["seconds"]))
+    return Trained.of(model, finished)
 
 
 def _inputs(
@@ -339,34 +273,3 @@ def _validation_outcomes(this: RecognitionRun, v1: Recognizer) -> tuple[SketchSe
     losses = [F.cross_entropy(each, torch.from_numpy(labels), reduction="none") for each in logits]
     flops = [each.flops for each in v1.adapted.cost().per_canvas.values()]
     return sketches, CanvasOutcomes(found, torch.stack(losses, dim=1), torch.tensor(flops))
-
-
-def _train_selector(
-    this: RecognitionRun,
-    stage: StageFolder,
-    selector: CanvasSelector,
-    sketches: SketchSet,
-    outcomes: CanvasOutcomes,
-    lambda_F: float,
-) -> list[dict[str, float]]:
-    config = this.config.selector
-    policy = SelectorPolicy(selector, config, outcomes.flops)
-    steps, batches = policy_batches(
-        selector,
-        sketches,
-        outcomes.rewards(config, lambda_F),
-        batch=config.batch_sketches,
-        epochs=config.epochs,
-        seed=this.config.seed,
-    )
-    return fit(
-        this.fabric,
-        policy,
-        torch.optim.Adam(policy.parameters(), config.learning_rate),
-        batches,
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        stage=stage,
-        name=f"V2, lambda_F {lambda_F:g}",
-        gradient_clip=1.0,
-    )

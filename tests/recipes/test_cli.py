@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from sketchkit import Sketch, SketchSet, write
+from sketchkit.recipes.progress import resumable
 
 COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()"]
 
@@ -25,6 +26,13 @@ def refused(process, *says):
     assert line.startswith("sketchkit: "), process.stderr
     for words in says:
         assert words in line, line
+
+
+def test_ctrl_c_ends_a_training_with_how_to_go_on(capsys):
+    with pytest.raises(SystemExit) as ended, resumable():
+        raise KeyboardInterrupt
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "sketchkit: stopped; run the same command again to go on\n"
 
 
 def test_missing_data_path(tiny_config, tmp_path):

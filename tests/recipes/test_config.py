@@ -2,7 +2,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from sketchkit.errors import MissingDataError, ParameterError
-from sketchkit.recipes.config import FgsbirConfig, load_config, shipped_configs, to_yaml
+from sketchkit.recipes.config import FgsbirConfig, load_config, shipped_configs
+from sketchkit.recipes.settings import to_yaml
 
 
 @pytest.mark.parametrize("name", sorted(shipped_configs()))

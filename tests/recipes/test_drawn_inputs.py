@@ -1,12 +1,15 @@
 """Pictures drawn anew for every epoch, against pictures made one by one; and trainings that read them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from sketchkit.adapters import adapt
+from sketchkit.adapters import AdaptedModel, adapt
+from sketchkit.canvas import Canvas
+from sketchkit.ragged import group_of
 from sketchkit.rasterizing import rasterize
 from sketchkit.recipes.config import StudentConfig, TrainingConfig, load_config
 from sketchkit.recipes.datasets import load_pairs
@@ -120,3 +123,51 @@ def test_a_run_with_nothing_frozen_repeats_itself(paired_folder, tiny_config, tm
             + (tmp_path / name / "predictions.ndjson").read_text()
         )
     assert found[0] == found[1]
+
+
+def test_frozen_blocks_may_see_pictures_drawn_anew_and_stay_as_they_were(paired_folder, tiny_config, tmp_path):
+    words = [f"data.root={paired_folder}", "teacher.training.variants=0", "student.training.variants=0"]
+    config = load_config(str(tiny_config), [*words, f"out={tmp_path / 'run'}"])
+    run(config)
+    assert not (tmp_path / "run" / "cache").exists(), "nothing is kept"
+    for stage, network, frozen in (("teacher", "vgg16", 24), ("v1", "mobilenet_v2", 7)):
+        torch.manual_seed(config.seed)
+        fresh = adapt(network, pretrained=False, canvases=(64,), photo_size=64).backbone.state_dict()
+        trained = AdaptedModel.from_pretrained(tmp_path / "run" / stage / "model").backbone.state_dict()
+        changed = {int(name.split("features.")[1].split(".")[0]) for name in fresh if not same(fresh, trained, name)}
+        assert min(changed) >= frozen, stage
+        assert max(changed) > frozen
+
+
+def same(one, other, name):
+    return torch.equal(one[name], other[name])
+
+
+def test_sketches_of_a_rectangular_canvas_come_in_their_order(paired_folder, monkeypatch):
+    """Embedded shape by shape as in training, and one by one as in use."""
+    monkeypatch.setattr("sketchkit.recipes.drawn_inputs.JITTER", {"rotation": 0.0, "scale": 0.0, "shift": 0.0})
+    torch.manual_seed(0)
+    model = adapt("mobilenet_v2", canvases=(Canvas(64), Canvas(96, rectangular=True)), photo_size=64).eval()
+    pairs = load_pairs("folder", paired_folder)
+    pairs = replace(pairs, sketches=narrowed(pairs.sketches))
+    known = model.embed_sketches(pairs.sketches, canvas=model.canvases[1])
+    inputs = DrawnInputs.load(model, pairs, model.canvases, photo_size=64, mirror=False)
+    for batch in inputs.batches(0, **SETTINGS):
+        by_shape = batch["sketches"][96]
+        assert {tuple(images.shape[2:]) for images in by_shape.images} > {(96, 96)}, "more than squares"
+        with torch.no_grad():
+            found = by_shape.embedded_by(model.embed)
+            squares = model.embed(batch["sketches"][64])
+        assert len(found) == len(squares) == len(batch["owner"])
+        plain = model.embed_sketches(pairs.sketches, canvas=model.canvases[0])
+        for one, square in zip(found, squares, strict=True):
+            assert torch.cdist(one[None], known).argmin() == torch.cdist(square[None], plain).argmin()
+            assert torch.cdist(one[None], known).min() < 1e-3
+
+
+def narrowed(sketches):
+    """Every other drawing a third as wide."""
+    drawing = group_of(sketches.stroke_offsets[sketches.sketch_offsets]) % 2 == 0
+    points = sketches.points.copy()
+    points[drawing, 0] /= 3
+    return sketches.with_points(points)

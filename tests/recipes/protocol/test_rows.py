@@ -45,7 +45,7 @@ def test_the_table_of_the_docs_is_read_and_its_keys_are_explained(tmp_path):
     ("line", "says"),
     [
         ("rowz: {}", "did you mean rows"),
-        ("rows: {v1: {teecher: [x]}}", "did you mean teacher"),
+        ("rows: {v1: {teecher: [x]}}", "unknown setting rows.v1.teecher; did you mean rows.v1.teachers"),
         ("rows: {v1: {kind: v3}}", "kind must be one of teacher, direct, v1, v2, not 'v3'"),
         ("rows: {v1: {teachers: [nobody]}}", "no row 'nobody'"),
         ("rows: {V1: {}}", "a row's name has small letters"),

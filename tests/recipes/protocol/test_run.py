@@ -20,7 +20,7 @@ from sketchkit.adapters.selector import CanvasSelector
 from sketchkit.errors import ParameterError
 from sketchkit.recipes.cli import app
 from sketchkit.recipes.datasets import load_pairs
-from sketchkit.recipes.fgsbir import launch
+from sketchkit.recipes.frame import launch
 from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.policies.blind import Fixed, Oracle
 from sketchkit.recipes.protocol.cells import cells_of, places_of

@@ -13,13 +13,13 @@ from sketchkit.recipes.recognition.config import (
     ClassificationConfig,
     RecognitionStudentConfig,
     load_recognition_config,
-    recognition_to_yaml,
     shipped_recognition_configs,
 )
 from sketchkit.recipes.recognition.drawings import LabeledDrawings
 from sketchkit.recipes.recognition.inputs import DrawnPictures
 from sketchkit.recipes.recognition.objective import Classification
 from sketchkit.recipes.recognition.recognizer import CategoryHead, Recognizer
+from sketchkit.recipes.settings import to_yaml
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def adapted():
 def test_every_shipped_configuration_reads_back_equal(name, tmp_path):
     config = load_recognition_config(name, ["data.root=x", "data.categories=[cat, alarm clock]"])
     path = tmp_path / "config.yaml"
-    path.write_text(recognition_to_yaml(config))
+    path.write_text(to_yaml(config))
     assert load_recognition_config(str(path)) == config
 
 

@@ -1,0 +1,126 @@
+"""The frame of a run, whatever it trains: its folder, its devices, its stages, and what is kept of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from lightning_fabric import Fabric
+
+from sketchkit.canvas import Canvas
+from sketchkit.errors import ParameterError
+from sketchkit.recipes.allocator import keep_freed_memory
+from sketchkit.recipes.config import FgsbirConfig, RunConfig
+from sketchkit.recipes.embedding import native_precision, reduced_precision
+from sketchkit.recipes.recognition.config import RecognitionConfig
+from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder
+
+__all__ = ["Run", "Trained", "launch", "open_run", "told", "with_native_precision"]
+
+Config = TypeVar("Config", FgsbirConfig, RecognitionConfig)
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True, eq=False)
+class Run(ABC):
+    """What every stage needs.
+
+    Args:
+        config: all settings.
+        fabric: the devices.
+        out: folder of the stages.
+    """
+
+    config: FgsbirConfig | RecognitionConfig
+    fabric: Fabric
+    out: Path
+
+    @property
+    @abstractmethod
+    def identity(self) -> tuple[Any, ...]:
+        """What tells the training data from others, for `fingerprint`."""
+
+    def stage(self, name: str, *depends_on: Any) -> StageFolder:
+        """The folder of a stage whose outcome depends on the training data, the seed and `depends_on`."""
+        return StageFolder(self.out / name, fingerprint(self.config.seed, *self.identity, *depends_on))
+
+    @property
+    def canvases(self) -> tuple[Canvas, ...]:
+        """The student's canvases, smallest first."""
+        return tuple(self._canvas(size) for size in sorted(self.config.student.canvases))
+
+    @property
+    def teacher_canvas(self) -> Canvas:
+        """The teacher's canvas."""
+        return self._canvas(self.config.teacher.canvas)
+
+    def precision(self, name: str) -> AbstractContextManager[object]:
+        """Of the passes of `teacher`, `direct`, `v1` or `v2`, in which it is evaluated and timed."""
+        return reduced_precision(self.config.teacher.precision if name == "teacher" else "fp32")
+
+    def _canvas(self, size: int) -> Canvas:
+        return Canvas.of({"size": size, "fit": self.config.student.fit})
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(Generic[Model]):
+    """A finished stage: its model, one record an epoch, and how long it took in the run that finished it."""
+
+    model: Model
+    history: list[dict[str, float]]
+    seconds: float
+
+    @classmethod
+    def of(cls, model: Model, record: Mapping[str, Any]) -> Trained[Model]:
+        """A model, read from its file: a resumed run then measures the very same one; and the record of its stage."""
+        return cls(model, list(record["history"]), float(record["seconds"]))
+
+
+def open_run(out: str) -> Path:
+    """The folder of a run, cleared of what a killed process was writing, and the process ready for long trainings.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+    folder = make_folder(Path(out))
+    keep_freed_memory()
+    clear_temporaries(folder)
+    return folder
+
+
+def with_native_precision(config: Config) -> Config:
+    """The settings with the precision that `auto` means on this machine: stages depend on it."""
+    return replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+
+
+def launch(config: RunConfig) -> Fabric:
+    """The devices that the settings name.
+
+    Raises:
+        ParameterError: they are not there.
+    """
+    try:
+        fabric = Fabric(accelerator=config.accelerator, devices=config.devices)
+        fabric.launch()
+    except Exception as error:  # Fabric's errors have no common base
+        raise ParameterError(f"accelerator={config.accelerator} devices={config.devices}: {error}") from None
+    return fabric
+
+
+def told(trained: Mapping[str, Trained[Any]], *, command: str, evaluation: float) -> dict[str, Any]:
+    """What the results tell of how they came about.
+
+    Args:
+        trained: the stages by name.
+        command: what repeats the run.
+        evaluation: seconds it took.
+    """
+    return {
+        "command": command,
+        "seconds": {name: stage.seconds for name, stage in trained.items()} | {"evaluation": evaluation},
+        "histories": {name: stage.history for name, stage in trained.items()},
+    }
