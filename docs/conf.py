@@ -6,11 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-from docutils.nodes import TextElement
+from docutils.nodes import SkipNode, TextElement, math, math_block
+from latex2mathml.converter import convert
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.writers.html5 import HTML5Translator
 
 import sketchkit
 
@@ -28,6 +30,7 @@ html_title = f"sketchkit {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_math_renderer = "mathml"  # drawn by the browser itself: no script is fetched from elsewhere
 html_copy_source = html_show_sourcelink = False  # a page of cells is read as it was run
 
 autodoc_member_order = "bysource"
@@ -54,6 +57,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", read_again, priority=600)  # after it
     app.connect("autodoc-process-signature", parsable)
     app.connect("missing-reference", refer)
+    app.add_html_math_renderer("mathml", (write_math, None), (write_equation, None))
 
 
 def write_reference(app: Sphinx, config: Config) -> None:
@@ -93,3 +97,18 @@ def refer(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElem
         linked = domain.resolve_xref(env, node["refdoc"], app.builder, "obj", found[0], node, text)
         return linked if isinstance(linked, TextElement) else None
     return text if node["refdomain"] == "py" and reference.is_known(target) else None
+
+
+def write_math(translator: HTML5Translator, node: math) -> None:
+    """An equation within a line, as MathML."""
+    translator.body.append(convert(node.astext()))
+    raise SkipNode
+
+
+def write_equation(translator: HTML5Translator, node: math_block) -> None:
+    """An equation on its own line, as MathML; where it is wider than the screen, one scrolls it, also by keyboard."""
+    label = f"Equation: {node.astext()}".replace("&", "&amp;").replace('"', "&quot;")
+    translator.body.append(f'<div class="math" tabindex="0" role="group" aria-label="{label}">')
+    translator.body.append(convert(node.astext(), display="block"))
+    translator.body.append("</div>")
+    raise SkipNode

@@ -29,7 +29,8 @@ def exported(path: Path) -> list[str]:
             and ast.unparse(node.targets[0]) == "__all__"
             and isinstance(node.value, ast.List)
         ):
-            return [name.value for name in node.value.elts if isinstance(name, ast.Constant)]
+            names = [name.value for name in node.value.elts if isinstance(name, ast.Constant)]
+            return [name for name in names if not name.startswith("__")]
     return []
 
 
