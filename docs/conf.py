@@ -57,6 +57,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", read_again, priority=600)  # after it
     app.connect("autodoc-process-signature", parsable)
     app.connect("missing-reference", refer)
+    app.connect("build-finished", make_accessible)
     app.add_html_math_renderer("mathml", (write_math, None), (write_equation, None))
 
 
@@ -112,3 +113,23 @@ def write_equation(translator: HTML5Translator, node: math_block) -> None:
     translator.body.append(convert(node.astext(), display="block"))
     translator.body.append("</div>")
     raise SkipNode
+
+
+# What the theme leaves out for readers who use a keyboard or a screen reader.
+_ACCESSIBLE = {
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Site">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
+    '<th class="head"><p></p></th>': "<td></td>",
+}
+
+
+def make_accessible(app: Sphinx, error: Exception | None) -> None:
+    """Complete the pages: what scrolls can be reached by keyboard, landmarks have names, empty headers are none."""
+    for path in Path(app.outdir).rglob("*.html") if app.builder.format == "html" and not error else ():
+        text = path.read_text(encoding="utf-8")
+        for old, new in _ACCESSIBLE.items():
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")

@@ -130,10 +130,11 @@ def _summary(module: ModuleType, entry: str) -> str:
 def _data(module: ModuleType, full: str, value: object) -> list[str]:
     """A constant: its value where that is short, and the comment above or beside it in the source."""
     shown = repr(value)
-    lines = [f".. py:data:: {full}"]
+    home, _, name = full.rpartition(".")
+    lines = [f".. py:data:: {name}", f"   :module: {home}"]
     if len(shown) < 100 and " at 0x" not in shown:
         lines += [f"   :value: {shown}"]
-    says = _comment(module, full.rpartition(".")[2]) or f"A ``{type(value).__name__}``; see the top of the page."
+    says = _comment(module, name) or f"A ``{type(value).__name__}``; see the top of the page."
     return [*lines, "", f"   {says}"]
 
 
