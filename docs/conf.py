@@ -26,6 +26,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_co
 default_role = "code"  # docstrings write `name` as Markdown does
 
 html_theme = "furo"
+pygments_dark_style = "a11y-high-contrast-dark"
 html_title = f"sketchkit {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
