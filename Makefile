@@ -94,15 +94,16 @@ arrows: setup tree
 	@echo '$(BIN)/lint-imports'
 	@report=$$(cd '$(TREE)' && ../../$(BIN)/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$report"; exit 1; }
 
+SPHINX = NOTEBOOKS=$(NOTEBOOKS) NOTEBOOK_CACHE='$(CURDIR)/.make/notebooks' $(BIN)/python -m sphinx --quiet -d .make/site-parsed
+
 # As bench: Sphinx and what comes with it are installed for this alone. A warning is an error; so is a cell that fails.
 docs: setup tree
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make docs needs Python 3.11 or newer' >&2; exit 1; }
 	@$(PIP_INSTALL) --constraint constraints.txt --requirement requirements-docs.txt
 	@rm -rf .make/site
-	NOTEBOOKS=$(NOTEBOOKS) NOTEBOOK_CACHE='$(CURDIR)/.make/notebooks' OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
-	  $(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet -d .make/site-parsed docs .make/site
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(SPHINX) --fail-on-warning --keep-going --nitpicky docs .make/site
 	$(BIN)/python docs/site_checks.py .make/site
-	$(if $(LINKS),$(BIN)/python -m sphinx -b linkcheck --quiet -d .make/site-parsed docs .make/site-links)
+	$(if $(LINKS),$(SPHINX) -b linkcheck docs .make/site-links)
 	@echo 'site: .make/site/index.html'
 
 # Peers are installed for this alone; one that has no wheel here is left out, and its row says so.
@@ -121,5 +122,5 @@ wheel: setup
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean:
-	rm -rf build dist sketchkit.egg-info .make .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist sketchkit.egg-info .make docs/reference .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
