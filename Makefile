@@ -100,7 +100,7 @@ SPHINX = NOTEBOOKS=$(NOTEBOOKS) NOTEBOOK_CACHE='$(CURDIR)/.make/notebooks' $(BIN
 docs: setup tree
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make docs needs Python 3.11 or newer' >&2; exit 1; }
 	@$(PIP_INSTALL) --constraint constraints.txt --requirement requirements-docs.txt
-	@rm -rf .make/site
+	@rm -rf .make/site $(if $(filter force,$(NOTEBOOKS)),.make/site-parsed)  # what was read counts as run
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(SPHINX) --fail-on-warning --keep-going --nitpicky docs .make/site
 	$(BIN)/python docs/site_checks.py .make/site
 	$(if $(LINKS),$(SPHINX) -b linkcheck docs .make/site-links)
