@@ -5,6 +5,8 @@ DATA ?=
 OUT ?= runs/$(if $(DATA),$(notdir $(DATA:/=)),demo)
 ARGS ?=
 BENCH ?=
+NOTEBOOKS ?= force
+LINKS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,13 +16,14 @@ TREE := .make/rooms
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP_INSTALL := $(BIN)/python -m pip install -qq --no-build-isolation --no-warn-conflicts
 
-.PHONY: help setup demo test lint format types arrows tree bench networks wheel clean
+.PHONY: help setup demo test lint format types arrows tree docs bench networks wheel clean
 
 help:
 	@echo 'make setup   install sketchkit and all it needs into $(VENV)      PYTHON=python3.12 picks the interpreter'
 	@echo 'make demo    teacher, student, canvas selector, report           DATA=.../ChairV2  OUT=$(OUT)  ARGS="key=value"'
 	@echo 'make test    lint, then every test                               ARGS="-k raster"'
 	@echo 'make lint    ruff, mypy, direction of imports                    make format: let ruff rewrite'
+	@echo 'make docs    build the site into .make/site, tutorials run in full  NOTEBOOKS=cache|off  LINKS=1: links to elsewhere too'
 	@echo 'make bench   measure what the tests do not assert, into docs/   BENCH="parsing_svg million"'
 	@echo 'make networks  adapt a hundred networks of timm, torchvision, transformers; into docs/networks.md (half an hour)'
 	@echo 'make wheel   build dist/*.whl and dist/*.tar.gz'
@@ -81,10 +84,27 @@ types: setup tree
 	@echo '$(BIN)/mypy --package sketchkit'
 	@report=$$(MYPYPATH='$(TREE)' $(BIN)/mypy --package sketchkit 2>&1); status=$$?; \
 	printf '%s\n' "$$report" | sed -E 's#^$(TREE)/sketchkit/(adapters|recipes)/#\1/#; s#^$(TREE)/##'; exit $$status
+	@# torch does not annotate Tensor.backward; a reader should not have to see that. The rooms were checked above.
+	@echo '$(BIN)/mypy of the code in docs/tutorials'
+	@$(BIN)/python docs/cells.py types .make/tutorials
+	@report=$$(MYPYPATH='$(TREE):.make/tutorials' $(BIN)/mypy --allow-untyped-calls --no-warn-unused-ignores .make/tutorials 2>&1); status=$$?; \
+	printf '%s\n' "$$report" | sed -E 's#^\.make/tutorials/index\.py#docs/index.md#; s#^\.make/(tutorials/[a-z_0-9]+)\.py#docs/\1.md#'; exit $$status
 
 arrows: setup tree
 	@echo '$(BIN)/lint-imports'
 	@report=$$(cd '$(TREE)' && ../../$(BIN)/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$report"; exit 1; }
+
+SPHINX = NOTEBOOKS=$(NOTEBOOKS) NOTEBOOK_CACHE='$(CURDIR)/.make/notebooks' $(BIN)/python -m sphinx --quiet -d .make/site-parsed
+
+# As bench: Sphinx and what comes with it are installed for this alone. A warning is an error; so is a cell that fails.
+docs: setup tree
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'make docs needs Python 3.11 or newer' >&2; exit 1; }
+	@$(PIP_INSTALL) --constraint constraints.txt --requirement requirements-docs.txt
+	@rm -rf .make/site $(if $(filter force,$(NOTEBOOKS)),.make/site-parsed)  # what was read counts as run
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(SPHINX) --fail-on-warning --keep-going --nitpicky docs .make/site
+	$(BIN)/python docs/site_checks.py .make/site
+	$(if $(LINKS),$(SPHINX) -b linkcheck docs .make/site-links)
+	@echo 'site: .make/site/index.html'
 
 # Peers are installed for this alone; one that has no wheel here is left out, and its row says so.
 bench: setup
@@ -102,5 +122,5 @@ wheel: setup
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean:
-	rm -rf build dist sketchkit.egg-info .make .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist sketchkit.egg-info .make docs/reference .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -48,6 +48,9 @@ class AdaptedModel(nn.Module):
     mode batch norm takes its statistics over each pass, so over the photos or the sketches of one canvas, on a
     rectangular one those of one shape.
 
+    `embed` is three steps, each usable by itself: `backbone` makes pooled features (batch, width) of normalized images,
+    `projection` (a linear layer, or None without `embedding_dim`) the embedding, which is then given length 1.
+
     Args:
         network: its classifier taken off; becomes part of this module.
         description: how it was adapted.

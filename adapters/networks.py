@@ -135,6 +135,7 @@ class MobileNetV2(nn.Module):
         return logits
 
 
+# The networks that `adapt` knows by name; a function of `num_classes`, which its network keeps under that name.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": mobilenet_v2, "vgg16": vgg16}
 """Name -> function that builds the network."""
 

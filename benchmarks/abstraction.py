@@ -73,7 +73,7 @@ def main() -> None:
         again = "; stored now: run it again for the tables" if arguments.write else ""
         sys.exit(f"the weights in {CODE} were not the fitted ones{again}")
     pair = twice_stored(arguments.data / "quickdraw")
-    text = "\n".join(markdown(table) for table in [*tables_of(games, pair), sanity(arguments.data, pair)])
+    text = "\n".join(markdown(table, 2) for table in [*tables_of(games, pair), sanity(arguments.data, pair)])
     if arguments.write:
         replace(PAGE, PAGE_MARKS, text)
     elif arguments.check and stale(between(PAGE, PAGE_MARKS), text):

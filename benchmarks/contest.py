@@ -64,9 +64,9 @@ def contest(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dic
     return best
 
 
-def markdown(table: Table) -> str:
-    """The table as Markdown: a heading, the cells, the note."""
-    lines = [f"### {table.title}", "", _row(table.header), _row(["---"] * len(table.header))]
+def markdown(table: Table, level: int = 3) -> str:
+    """The table as Markdown: a heading of that level, the cells, the note."""
+    lines = [f"{'#' * level} {table.title}", "", _row(table.header), _row(["---"] * len(table.header))]
     lines += [_row(row) for row in table.rows]
     return "\n".join([*lines, "", table.note] if table.note else lines) + "\n"
 

@@ -97,7 +97,7 @@ def page(known: dict[str, dict[str, Any]]) -> str:
     )
     packages = ("torch", *_needed(known))
     versions = f"{', '.join(f'{package} {version(package)}' for package in packages)}; {processor()}; one thread."
-    return "\n".join([TOP, counts, "", versions, "", *map(markdown, _tables(known))])
+    return "\n".join([TOP, counts, "", versions, "", *(markdown(table, 2) for table in _tables(known))])
 
 
 def measure(name: str, rounds: int) -> dict[str, Any]:

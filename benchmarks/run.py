@@ -8,6 +8,7 @@ Each benchmark runs in a process of its own and replaces its own section of the 
 from __future__ import annotations
 
 import argparse
+import datetime
 import importlib
 import os
 import platform
@@ -102,10 +103,16 @@ def ended(status: int) -> str:
 
 
 def section(name: str, rounds: int) -> str:
-    """Heading, machine, versions and tables of one benchmark."""
+    """Heading, command, date, machine, versions and tables of one benchmark."""
     heading, packages = SECTIONS[name]
     tables = importlib.import_module(name).tables(max(rounds, LEAST_ROUNDS.get(name, 1)))
-    lines = [f"## {heading}", "", _machine(packages.split()), "", *map(markdown, tables)]
+    lines = [
+        f"## {heading}",
+        "",
+        f"`make bench BENCH={name}`, {today()}; {_machine(packages.split())}",
+        "",
+        *map(markdown, tables),
+    ]
     return "\n".join(lines)
 
 
@@ -121,6 +128,12 @@ def _machine(packages: list[str]) -> str:
     versions = [f"{name} {found}" for name in packages if (found := _version(name))]
     python = f"Python {platform.python_version()}"
     return f"{processor()}, {os.cpu_count()} cores; {', '.join([python, *versions])}."
+
+
+def today() -> str:
+    """The day on which figures are made."""
+    day = datetime.date.today()
+    return f"{day.day} {day:%B %Y}"
 
 
 def processor() -> str:

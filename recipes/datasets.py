@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,19 +113,30 @@ def _load_qmul(root: Path | None) -> PairedSet:
 
 
 def _load_folder(root: Path | None) -> PairedSet:
-    """`sketch/` and `photo/` with equal stems; a sketch may end in `-1`, `-2`, ... or `_1`, `_2`, ..."""
+    """`sketch/` and `photo/` with equal names; a sketch may end in `-1`, `-2`, ... or `_1`, `_2`, ..."""
     folder = _folder("folder", root)
     photos = photo_files(folder / "photo")
     position = _by_stem(photos)
     sketches = reading.read(folder / "sketch")
     shown = []
-    for key in sketches.columns["key"]:
-        stem = Path(key).name
-        photo = stem if stem in position else re.sub(r"[-_][^-_]+$", "", stem)
+    for name in _names(sketches, folder / "sketch"):
+        photo = name if name in position else re.sub(r"[-_][^-_]+$", "", name)
         if photo not in position:
-            raise DataError(f"{folder / 'sketch'}: sketch {key!r} has no photo {photo!r} in {folder / 'photo'}")
+            raise DataError(f"{folder / 'sketch'}: sketch {name!r} has no photo {photo!r} in {folder / 'photo'}")
         shown.append(position[photo])
     return PairedSet(folder.name, sketches, np.array(shown, np.int64), photos)
+
+
+def _names(sketches: SketchSet, where: Path) -> Iterator[str]:
+    """The last part of each drawing's key; of one without a key, its file's name without suffixes."""
+    nothing = [None] * len(sketches)
+    for key, file in zip(sketches.columns.get("key", nothing), sketches.columns.get("file", nothing), strict=True):
+        if key is not None:
+            yield Path(str(key)).name
+        elif file is not None:
+            yield Path(file).name.removesuffix(".gz").removesuffix(".zst").rpartition(".")[0]
+        else:
+            raise DataError(f"{where}: a drawing has neither a key nor a file of its own, which would name its photo")
 
 
 def _load_emoji(root: Path | None) -> PairedSet:
@@ -184,6 +195,7 @@ def _folder(name: str, root: Path | None) -> Path:
     return root
 
 
+# What `data.name` may be; add an entry for a set of your own.
 DATASETS: dict[str, PairedSource] = {
     "emoji": PairedSource(
         _load_emoji,
@@ -207,6 +219,7 @@ DATASETS: dict[str, PairedSource] = {
         _load_folder,
         license="yours",
         citation="",
-        where="data.root holds sketch/ (SVG files) and photo/ (PNG, JPEG or SVG files) with equal names.",
+        where="data.root holds sketch/ (SVG files, or of any other format) and photo/ (PNG, JPEG or SVG files) with "
+        "equal names.",
     ),
 }

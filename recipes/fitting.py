@@ -58,7 +58,7 @@ def fit(
         after_epoch: what it measures joins the epoch's record; it must leave what is trained as it is.
 
     Returns:
-        One record an epoch: the mean of each logged value.
+        One record an epoch, with the mean of each logged value.
 
     Raises:
         ParameterError: the loss is not finite.

@@ -84,7 +84,7 @@ def inline_svg(name: str, draw: Callable[[Figure], None], *, height: float, labe
         label: what a screen reader says.
 
     Returns:
-        An element without fixed size, XML and HTML alike: text stays text, the ground stays transparent.
+        An element without fixed size, XML and HTML alike; text stays text, the ground stays transparent.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a reader's own matplotlibrc must not change a report

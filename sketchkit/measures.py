@@ -8,31 +8,32 @@ where it comes from; docs/measures.md has them in one table, with how well each 
 "Same under": place, scale and rotation of the whole drawing; "sampling" is points added on the line.
 
 Sources named there:
-    Benhamou 2004, "How to reliably estimate the tortuosity of an animal's path",
-        https://doi.org/10.1016/j.jtbi.2004.03.016: straightness, after Batschelet 1981.
-    Berger et al. 2013, "Style and abstraction in portrait sketching", https://doi.org/10.1145/2461912.2461964: drawings
-        under shrinking time limits, analyzed by strokes and by shape.
-    Delaye and Anquetil 2013, "HBF49 feature set: a first unified baseline for online symbol recognition", Pattern
-        Recognition 46, 117-130.
-    Donderi 2006, "Visual complexity: a review", https://doi.org/10.1037/0033-2909.132.1.73.
-    Douglas and Peucker 1973, https://doi.org/10.3138/FM57-6770-U75U-7727.
-    Elias 1975, "Universal codeword sets and representations of the integers", https://doi.org/10.1109/TIT.1975.1055349.
-    Fan et al. 2020, "Pragmatic inference and visual abstraction enable contextual flexibility during visual
-        communication", https://doi.org/10.1007/s42113-019-00058-7: where the viewer needs less detail, drawers use
-        fewer strokes, less ink and less time.
-    Ha and Eck 2017, "A neural representation of sketch drawings", https://arxiv.org/abs/1704.03477.
-    Ku et al. 2006, "Interpretation of overtracing freehand sketching for geometric shapes".
-    Mandelbrot 1982, "The fractal geometry of nature".
-    Muhammad et al. 2018, "Learning deep sketch abstraction", https://arxiv.org/abs/1804.04804: abstraction trades
-        recognizability against the number of strokes.
-    Mukherjee et al. 2023, "SEVA: leveraging sketches to evaluate alignment between human and machine visual
-        abstraction", https://arxiv.org/abs/2312.03035: sparsity varied by time limits.
-    Rissanen 1978, "Modeling by shortest data description", https://doi.org/10.1016/0005-1098(78)90005-5.
-    Rubine 1991, "Specifying gestures by example", https://doi.org/10.1145/122718.122753: geometric features of a
-        pen stroke.
-    Shannon 1948, "A mathematical theory of communication".
-    Willems et al. 2009, "Iconic and multi-stroke gesture recognition", Pattern Recognition 42, 3303-3312: such
-        features as means over the strokes of a drawing; listed in https://arxiv.org/abs/1810.03970.
+
+- Benhamou 2004, "How to reliably estimate the tortuosity of an animal's path",
+  https://doi.org/10.1016/j.jtbi.2004.03.016: straightness, after Batschelet 1981.
+- Berger et al. 2013, "Style and abstraction in portrait sketching", https://doi.org/10.1145/2461912.2461964: drawings
+  under shrinking time limits, analyzed by strokes and by shape.
+- Delaye and Anquetil 2013, "HBF49 feature set: a first unified baseline for online symbol recognition", Pattern
+  Recognition 46, 117-130.
+- Donderi 2006, "Visual complexity: a review", https://doi.org/10.1037/0033-2909.132.1.73.
+- Douglas and Peucker 1973, https://doi.org/10.3138/FM57-6770-U75U-7727.
+- Elias 1975, "Universal codeword sets and representations of the integers", https://doi.org/10.1109/TIT.1975.1055349.
+- Fan et al. 2020, "Pragmatic inference and visual abstraction enable contextual flexibility during visual
+  communication", https://doi.org/10.1007/s42113-019-00058-7: where the viewer needs less detail, drawers use fewer
+  strokes, less ink and less time.
+- Ha and Eck 2017, "A neural representation of sketch drawings", https://arxiv.org/abs/1704.03477.
+- Ku et al. 2006, "Interpretation of overtracing freehand sketching for geometric shapes".
+- Mandelbrot 1982, "The fractal geometry of nature".
+- Muhammad et al. 2018, "Learning deep sketch abstraction", https://arxiv.org/abs/1804.04804: abstraction trades
+  recognizability against the number of strokes.
+- Mukherjee et al. 2023, "SEVA: leveraging sketches to evaluate alignment between human and machine visual
+  abstraction", https://arxiv.org/abs/2312.03035: sparsity varied by time limits.
+- Rissanen 1978, "Modeling by shortest data description", https://doi.org/10.1016/0005-1098(78)90005-5.
+- Rubine 1991, "Specifying gestures by example", https://doi.org/10.1145/122718.122753: geometric features of a pen
+  stroke.
+- Shannon 1948, "A mathematical theory of communication".
+- Willems et al. 2009, "Iconic and multi-stroke gesture recognition", Pattern Recognition 42, 3303-3312: such features
+  as means over the strokes of a drawing; listed in https://arxiv.org/abs/1810.03970.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from sketchkit.recipes.cli import app
 from rooms import REPOSITORY, modules
 
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<kind>[^`\n]*)\n(?P<code>.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
 
 
 def page_name(page: Path) -> str:
@@ -46,9 +46,9 @@ def python_of(page: Path) -> str:
     text = page.read_text(encoding="utf-8")
     lines = [""] * text.count("\n")
     for block in FENCE.finditer(text):
-        if block[1] == "python":
-            first = text.count("\n", 0, block.start(2))
-            code = block[2].splitlines()
+        if block["kind"] == "python":
+            first = text.count("\n", 0, block.start("code"))
+            code = block["code"].splitlines()
             lines[first : first + len(code)] = code
     return "\n".join(lines).rstrip()
 
@@ -104,7 +104,7 @@ def test_the_readme_names_every_verb_for_drawings() -> None:
 
 def test_the_commands_of_the_readme_exist() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    shown = "\n".join(block[2] for block in FENCE.finditer(readme) if block[1] == "console")
+    shown = "\n".join(block["code"] for block in FENCE.finditer(readme) if block["kind"] == "console")
     named = set(re.findall(r"^(?:\.venv/bin/)?sketchkit ([a-z]+)", shown, re.MULTILINE))
     named |= set(re.findall(r"`sketchkit ([a-z]+)", readme))
     assert named, "the README shows no command"

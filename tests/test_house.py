@@ -22,7 +22,9 @@ from rooms import REPOSITORY, copy_as_installed, modules
 
 MODULES = modules()
 SOURCES = sorted(MODULES.values())
-EVERY_FILE = sorted([*SOURCES, *(REPOSITORY / "tests").rglob("*.py"), *(REPOSITORY / "benchmarks").rglob("*.py")])
+EVERY_FILE = sorted(
+    [*SOURCES, *(path for room in ("tests", "benchmarks", "docs") for path in (REPOSITORY / room).rglob("*.py"))]
+)
 
 
 def relative(path: Path) -> str:

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sketchkit import Sketch, SketchSet
+from sketchkit import Sketch, SketchSet, write
 from sketchkit.errors import DataError, ParameterError
 from sketchkit.recipes.config import DataConfig
+from sketchkit.recipes.datasets import load_pairs
 from sketchkit.recipes.pairs import PairedSet, split_pairs
 
 
@@ -77,3 +79,26 @@ def test_limits():
 def test_too_little_is_refused():
     with pytest.raises(DataError, match="too few"):
         split_pairs(made_pairs(photos=2), DataConfig(folds=2), seed=0)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    (tmp_path / "photo").mkdir()
+    for name in ("chair.old", "stool"):
+        Image.new("RGB", (4, 4)).save(tmp_path / "photo" / f"{name}.png")
+    (tmp_path / "sketch").mkdir()
+    return tmp_path
+
+
+def test_drawings_without_keys_find_their_photo_by_their_file(photos):
+    line = Sketch.from_strokes([[(0, 0), (1, 1)]])
+    for name in ("chair.old-1.npz", "chair.old-2.npz.gz", "stool.npz"):
+        write(line, photos / "sketch" / name, format="polylines-npz")
+    pairs = load_pairs("folder", photos)
+    assert [pairs.photo_keys[photo] for photo in pairs.photo_of_sketch] == ["chair.old", "chair.old", "stool"]
+
+
+def test_a_drawing_that_nothing_names_is_refused(photos):
+    write(Sketch.from_strokes([[(0, 0), (1, 1)]]), photos / "sketch" / "stool.npz", format="polylines-npz")
+    with pytest.raises(DataError, match="neither a key nor a file"):
+        load_pairs("folder", photos)
