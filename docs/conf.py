@@ -37,6 +37,7 @@ html_copy_source = html_show_sourcelink = False  # a page of cells is read as it
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+nitpick_ignore = [("py:class", "Buffer")]  # of typing_extensions, where Python has none of its own
 
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
