@@ -215,6 +215,9 @@ class StudentConfig(StudentNetwork):
     """1 - lambda of the paper: the share of the distillation loss in L_trn."""
     distillation_weight: float = 1.0
     """A factor on the distillation loss, to bring the two terms to like size."""
+    taught_versions: int = 1
+    """Teachers look at so many versions of each pair, stretched and bent alike, and V1 is trained on these alone. 1:
+    teachers see each pair as it is, and V1 other shapes in every epoch."""
     beta: float = 0.05
     """Huber threshold."""
     self_distillation: float = 0.0
@@ -225,7 +228,7 @@ class StudentConfig(StudentNetwork):
     def undistilled(self) -> StudentConfig:
         """What the direct student depends on: another distillation must not train it again."""
         weightless: dict[str, Any] = dict.fromkeys(("distillation_share", "distillation_weight", "beta"), 0.0)
-        return replace(self, distillation="none", self_distillation=0.0, **weightless)
+        return replace(self, distillation="none", self_distillation=0.0, taught_versions=1, **weightless)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -234,6 +237,9 @@ class StudentConfig(StudentNetwork):
         _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
         _between("student.distillation_share", self.distillation_share, 0, 1)
         _at_least("student.self_distillation", self.self_distillation, 0)
+        _at_least("student.taught_versions", self.taught_versions, 1)
+        if self.taught_versions > 1 and self.training.keeps_frozen:
+            raise ParameterError("student.taught_versions are drawn anew: set student.training.variants=0")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class DrawnInputs:
         mirror: half of the pairs are mirrored.
         stretch: how much pairs are stretched and sheared; see `PairedWarp.draw`.
         bend: how much they are bent.
-        targets: the teacher's embeddings of photos and sketches, when there is a teacher.
+        warps: the only ones that pairs have, beside being as they are; with none, pairs are warped anew in each epoch.
+        targets: the teacher's embeddings of photos and sketches, a version after the other, when there is a teacher.
     """
 
     adapted: AdaptedModel
@@ -65,6 +66,7 @@ class DrawnInputs:
     mirror: bool
     stretch: float = 0.0
     bend: float = 0.0
+    warps: Sequence[PairedWarp] = ()
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -113,7 +115,8 @@ class DrawnInputs:
             owner = np.repeat(np.arange(len(chosen)), [len(each) for each in picked])
             drawn = np.concatenate(picked)
             negative = (owner + generator.integers(1, len(chosen), len(drawn))) % len(chosen)
-            photos, sketches = self._warped(chosen, drawings[drawn], owner, generator)
+            version = generator.integers(0, 1 + len(self.warps), len(chosen)) if self.warps else np.zeros_like(chosen)
+            photos, sketches = self._warped(chosen, drawings[drawn], owner, version, generator)
             batch: dict[str, Any] = {
                 "photos": _last(self.adapted.photo_inputs(_mirrored(photos, mirrored))),
                 "sketches": {canvas.size: self._images(sketches, canvas, mirrored[owner]) for canvas in self.canvases},
@@ -121,8 +124,8 @@ class DrawnInputs:
                 "negative": torch.from_numpy(negative),
             }
             if self.targets:
-                batch["teacher_photos"] = self.targets["photos"][chosen]
-                batch["teacher_sketches"] = self.targets["sketches"][drawn]
+                batch["teacher_photos"] = self.targets["photos"][version * len(order) + chosen]
+                batch["teacher_sketches"] = self.targets["sketches"][version[owner] * len(drawings) + drawn]
             yield batch
 
     def _images(
@@ -141,12 +144,20 @@ class DrawnInputs:
         return object_boxes(self.photos)
 
     def _warped(
-        self, chosen: NDArray[np.int64], sketches: SketchSet, owner: NDArray[np.int64], generator: np.random.Generator
+        self,
+        chosen: NDArray[np.int64],
+        sketches: SketchSet,
+        owner: NDArray[np.int64],
+        version: NDArray[np.int64],
+        generator: np.random.Generator,
     ) -> tuple[NDArray[np.uint8], SketchSet]:
         photos = self.photos[chosen]
-        if not self.stretch and not self.bend:
+        if self.warps:
+            warp = PairedWarp.picked(self.warps, version, chosen)
+        elif self.stretch or self.bend:
+            warp = PairedWarp.draw(generator, len(chosen), stretch=self.stretch, bend=self.bend)
+        else:
             return photos, sketches
-        warp = PairedWarp.draw(generator, len(chosen), stretch=self.stretch, bend=self.bend)
         return warp.photos(photos, self._boxes[chosen]), warp.sketches(sketches, owner)
 
 

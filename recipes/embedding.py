@@ -14,6 +14,7 @@ from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.canvas import Canvas
 from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.progress import progress
+from sketchkit.recipes.warping import PairedWarp, object_boxes
 from sketchkit.sketch_set import SketchSet
 
 __all__ = [
@@ -67,16 +68,18 @@ def embed_on_canvases(
 
 
 @torch.no_grad()
-def embed_photos(adapted: AdaptedModel, paths: Sequence[Path], *, name: str, chunk: int = 16) -> torch.Tensor:
-    """Embeddings of photo files: (photos, embedding_dim) float32."""
-    starts = progress(range(0, len(paths), chunk), name, unit=f"x{chunk} photos")
-    size = adapted.photo_size
-    return torch.cat(
-        [
-            adapted.embed_photos(torch.from_numpy(load_photos(paths[start : start + chunk], size))).float().cpu()
-            for start in starts
-        ]
-    )
+def embed_photos(
+    adapted: AdaptedModel, paths: Sequence[Path], *, name: str, chunk: int = 16, warp: PairedWarp | None = None
+) -> torch.Tensor:
+    """Embeddings of photo files, warped or as they are: (photos, embedding_dim) float32."""
+    found = []
+    for start in progress(range(0, len(paths), chunk), name, unit=f"x{chunk} photos"):
+        rows = slice(start, start + chunk)
+        pixels = load_photos(paths[rows], adapted.photo_size)
+        if warp is not None:
+            pixels = warp[rows].photos(pixels, object_boxes(pixels))
+        found.append(adapted.embed_photos(torch.from_numpy(pixels)).float().cpu())
+    return torch.cat(found)
 
 
 @torch.no_grad()

@@ -28,8 +28,6 @@ from sketchkit.recipes.drawn_inputs import DrawnInputs
 from sketchkit.recipes.embedding import (
     channels_last,
     embed_kept,
-    embed_on_canvases,
-    embed_photos,
     reduced_precision,
 )
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
@@ -46,6 +44,7 @@ from sketchkit.recipes.progress import note
 from sketchkit.recipes.report import write_report
 from sketchkit.recipes.run_folder import StageFolder, write_json
 from sketchkit.recipes.settings import to_yaml
+from sketchkit.recipes.teaching import embed_versions, taught_warps
 
 __all__ = [
     "FgsbirRun",
@@ -165,7 +164,9 @@ def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]
     if trained is None:
         targets = {}
         if student.distillation != "none":
-            targets = teacher_embeddings(this, teacher) if isinstance(teacher, AdaptedModel) else dict(teacher)
+            if isinstance(teacher, AdaptedModel):
+                teacher = teacher_embeddings(this, teacher)
+            targets = dict(teacher)
         model = _new(this, student, this.canvases)
         trained = _train(this, stage, "V1", model, student.training, this.canvases, targets)
     return _load(stage, trained)
@@ -223,6 +224,9 @@ def _train(
         inputs = _inputs(this, front, training, canvases, name)
     if targets:
         inputs = replace(inputs, targets=targets)
+        if isinstance(inputs, DrawnInputs):
+            photos = len(this.pairs.train.photo_paths)
+            inputs = replace(inputs, warps=taught_warps(this.config.student, this.config.seed, photos))
     objective = DistilledRetrieval if targets else Retrieval
     # Frozen statistics cost nothing beside their convolutions; behind frozen blocks little is left to gain.
     fused = nullcontext() if kept else fused_batch_norm(model)
@@ -298,27 +302,28 @@ def _inputs(
     )
 
 
-def teacher_embeddings(this: FgsbirRun, teacher: AdaptedModel) -> dict[str, torch.Tensor]:
-    """The teacher's view of every training photo and sketch, from what its frozen blocks left in the cache.
+def teacher_embeddings(
+    this: FgsbirRun, teacher: AdaptedModel, student: StudentConfig | None = None
+) -> dict[str, torch.Tensor]:
+    """The teacher's view of every training photo and sketch, from what its frozen blocks left in the cache if it can.
 
-    It sees each as it is: V1's jittered and mirrored versions are taught the relations of the plain ones.
+    Jittered and mirrored versions are taught the relations of the plain ones; warped ones too, unless the student has
+    `taught_versions`.
 
     Args:
         this: the run that trained it.
         teacher: trained by `train_teacher`.
+        student: whom it teaches; None: that of the run.
 
     Returns:
-        `photos` (photos, embedding_dim) and `sketches` (sketches, embedding_dim).
+        `photos` (photos, embedding_dim) and `sketches` (sketches, embedding_dim), a version after the other.
     """
-    config = this.config.teacher
-    train = this.pairs.train
-    if not config.training.keeps_frozen:
-        with reduced_precision(config.precision):
-            sketches = embed_on_canvases(teacher, train.sketches, [this.teacher_canvas], name="V1: teacher's sketches")
-            photos = embed_photos(teacher, train.photo_paths, name="V1: teacher's photos")
-        return {"photos": photos, "sketches": sketches[this.teacher_canvas.size]}
-    front = FrozenFront(teacher, config.training.frozen_blocks)
+    config, train = this.config.teacher, this.pairs.train
+    warps = taught_warps(student or this.config.student, this.config.seed, len(train.photo_paths))
     with reduced_precision(config.precision):
+        if warps or not config.training.keeps_frozen:
+            return embed_versions(teacher, train, this.teacher_canvas, warps, name="V1: teacher's")
+        front = FrozenFront(teacher, config.training.frozen_blocks)
         inputs = _inputs(this, front, config.training, (this.teacher_canvas,), "teacher")
         assert isinstance(inputs, TrainingInputs)
         with front.removed():

@@ -8,6 +8,7 @@ they have a new one in every epoch.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,20 @@ class PairedWarp:
         falling = np.array([_WAVES[0][1] / frequency for _, frequency in _WAVES])
         amplitudes = generator.normal(0, 1, (pairs, len(_WAVES), 2)) * bend / 2 * falling[:, None]
         return cls(matrices, phases, amplitudes)
+
+    @classmethod
+    def picked(cls, warps: Sequence[PairedWarp], version: NDArray[np.int64], pairs: NDArray[np.int64]) -> PairedWarp:
+        """One warp a pair, out of several.
+
+        Args:
+            warps: version 1, 2, ... of all pairs; version 0 leaves a pair as it is.
+            version: (picked,) of each.
+            pairs: (picked,) which pair each is.
+        """
+        plain = cls.draw(np.random.default_rng(0), len(warps[0].matrices), stretch=0.0)
+        names = ("matrices", "phases", "amplitudes")
+        values = (np.stack([getattr(warp, name) for warp in (plain, *warps)])[version, pairs] for name in names)
+        return cls(*values)
 
     def __getitem__(self, rows: slice) -> PairedWarp:
         """Those of some pairs."""

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from sketchkit import atomic
 from sketchkit.adapters.adapted_model import AdaptedModel
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
+from sketchkit.recipes.config import StudentConfig
 from sketchkit.recipes.fgsbir import FgsbirRun, teacher_embeddings, train_direct, train_teacher, train_v1
 from sketchkit.recipes.frame import Trained, with_native_precision
 from sketchkit.recipes.pairs import PairedSet, split_pairs
@@ -23,10 +23,11 @@ from sketchkit.recipes.progress import note
 from sketchkit.recipes.protocol.cells import Cell, Place
 from sketchkit.recipes.protocol.evaluating import acc_per_canvas
 from sketchkit.recipes.protocol.results import CellFiles
-from sketchkit.recipes.run_folder import make_folder
+from sketchkit.recipes.run_folder import fingerprint, make_folder
+from sketchkit.recipes.teaching import embed_versions, joined, taught_warps
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["Training", "joined", "load_outcomes"]
+__all__ = ["Training", "load_outcomes"]
 
 _OUTCOMES = "outcomes.npz"
 
@@ -62,7 +63,7 @@ class Training:
         if cell.kind == "direct":
             return this, train_direct(this)
         finished = (this.out / "v1" / "done.json").is_file()
-        targets = {} if finished else joined([self._targets(teacher) for teacher in cell.teachers])
+        targets = {} if finished else joined([self._targets(teacher, cell.config.student) for teacher in cell.teachers])
         return this, train_v1(this, targets)
 
     def forget_cache(self, place: Place) -> None:
@@ -76,16 +77,16 @@ class Training:
     def _cache(self, place: Place) -> Path:
         return self.out / "cache" / place.part
 
-    def _targets(self, teacher: Cell) -> dict[str, torch.Tensor]:
-        """What a teacher makes of the training pairs, from its folder where it has taught before."""
-        kept = self.run_of(teacher).out / "embeddings.safetensors"
+    def _targets(self, teacher: Cell, student: StudentConfig) -> dict[str, torch.Tensor]:
+        """What a teacher makes of the training pairs, from its folder where it has taught such a student before."""
+        kept = self.run_of(teacher).out / _embeddings_file(student)
         if kept.is_file():
             try:
                 return safetensors.torch.load(kept.read_bytes())
             except safetensors.SafetensorError:
                 note(f"{kept}: damaged, computed anew")
         this, trained = self.trained(teacher)
-        found = _training_embeddings(teacher, this, trained)
+        found = _training_embeddings(teacher, this, trained, student)
         atomic.write_bytes(kept, safetensors.torch.save(found))
         return found
 
@@ -110,38 +111,26 @@ def load_outcomes(
     return {cell: files.outcomes(sketches[cell]) for cell, files in cells.items()}
 
 
-def joined(teachers: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Several teachers as one, whose similarity of two pictures is the mean of theirs.
-
-    Args:
-        teachers: of each, (rows, embedding_dim) embeddings of length 1 by name; none teach nothing.
-
-    Example:
-        >>> one, two = torch.eye(2), torch.tensor([[0.6, 0.8], [0.6, 0.8]])
-        >>> both = joined([{"photos": one}, {"photos": two}])["photos"]
-        >>> both @ both.T
-        tensor([[1.0000, 0.5000],
-                [0.5000, 1.0000]])
-        >>> joined([])
-        {}
-    """
-    if not teachers:
-        return {}
-    scale = len(teachers) ** -0.5
-    return {name: torch.cat([scale * each[name] for each in teachers], dim=1).contiguous() for name in teachers[0]}
+def _embeddings_file(student: StudentConfig) -> str:
+    versions = student.taught_versions
+    if versions == 1:
+        return "embeddings.safetensors"
+    warps = fingerprint(versions, student.training.stretch, student.training.bend)
+    return f"embeddings-{warps[:8]}.safetensors"
 
 
 def _folder(out: Path, cell: Cell) -> Path:
     return out / cell.row / f"{cell.place.name}-{cell.fingerprint[:8]}"
 
 
-def _training_embeddings(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> dict[str, torch.Tensor]:
-    model, train = trained.model, this.pairs.train
+def _training_embeddings(
+    cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel], student: StudentConfig
+) -> dict[str, torch.Tensor]:
+    """What a cell's network makes of the versions of the training pairs that a student is taught."""
     if cell.kind == "teacher":
-        found = teacher_embeddings(this, model)
+        found = teacher_embeddings(this, trained.model, student)
     else:
-        largest = model.canvases[-1]
-        sketches = embed_on_canvases(model, train.sketches, [largest], name=f"{cell}: training sketches")
-        photos = embed_photos(model, train.photo_paths, name=f"{cell}: training photos")
-        found = {"photos": photos, "sketches": sketches[largest.size]}
+        warps = taught_warps(student, this.config.seed, len(this.pairs.train.photo_paths))
+        canvas = trained.model.canvases[-1]
+        found = embed_versions(trained.model, this.pairs.train, canvas, warps, name=f"{cell}: training")
     return {name: embedded.contiguous() for name, embedded in found.items()}

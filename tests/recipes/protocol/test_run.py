@@ -26,8 +26,9 @@ from sketchkit.recipes.policies.blind import Fixed, Oracle
 from sketchkit.recipes.protocol.cells import cells_of, places_of
 from sketchkit.recipes.protocol.rows import load_table
 from sketchkit.recipes.protocol.run import Asked, run_table
-from sketchkit.recipes.protocol.training import Training, joined
+from sketchkit.recipes.protocol.training import Training
 from sketchkit.recipes.rank_table import read_ranks
+from sketchkit.recipes.teaching import joined
 
 
 def by_hand(folder, row):
