@@ -205,9 +205,9 @@ class TeacherConfig(TeacherNetwork):
 class StudentConfig(StudentNetwork):
     """The student of retrieval."""
 
-    rectangular: bool = False
-    """Canvases as wide as the ink, which saves the network the ground beside it; see `Canvas`. Trained on as they are,
-    behind kept outputs of frozen blocks on squares."""
+    rectangular_from: int | None = None
+    """Canvases of so many pixels and more are as wide as the ink, which saves the network the ground beside it (see
+    `Canvas`); small ones would gain next to nothing. Behind kept outputs of frozen blocks squares are trained on."""
     distillation: str = "similarity"
     """`similarity` (KL of in-batch similarity softmaxes), `triplet` (the paper's: Huber over a triplet's three
     distances), `batch` (Huber over the batch's distances) or `none`."""
@@ -232,8 +232,8 @@ class StudentConfig(StudentNetwork):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rectangular and self.fit != "tight":
-            raise ParameterError(f"student.rectangular cuts canvases to the ink: set student.fit=tight, not {self.fit}")
+        if self.rectangular_from is not None and self.fit != "tight":
+            raise ParameterError(f"student.rectangular_from cuts canvases to the ink: set fit=tight, not {self.fit}")
         _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
         _between("student.distillation_share", self.distillation_share, 0, 1)
         _at_least("student.self_distillation", self.self_distillation, 0)

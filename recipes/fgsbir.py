@@ -85,7 +85,10 @@ class FgsbirRun(Run):
     @property
     def canvases(self) -> tuple[Canvas, ...]:
         """The student's canvases, smallest first."""
-        return tuple(replace(canvas, rectangular=self.config.student.rectangular) for canvas in super().canvases)
+        least = self.config.student.rectangular_from
+        return tuple(
+            replace(canvas, rectangular=least is not None and canvas.side >= least) for canvas in super().canvases
+        )
 
 
 @deterministic()

@@ -9,6 +9,7 @@ import torch
 
 from sketchkit.adapters import AdaptedModel, adapt
 from sketchkit.canvas import Canvas
+from sketchkit.errors import ParameterError
 from sketchkit.ragged import group_of
 from sketchkit.rasterizing import rasterize
 from sketchkit.recipes.config import StudentConfig, TrainingConfig, load_config
@@ -171,3 +172,13 @@ def narrowed(sketches):
     points = sketches.points.copy()
     points[drawing, 0] /= 3
     return sketches.with_points(points)
+
+
+def test_canvases_are_rectangular_from_a_size_on(paired_folder, tiny_config, tmp_path):
+    words = [f"data.root={paired_folder}", "student.canvases=[32,64,96]", "student.rectangular_from=96"]
+    results = run(load_config(str(tiny_config), [*words, f"out={tmp_path / 'run'}"]))
+    model = AdaptedModel.from_pretrained(tmp_path / "run" / "v1" / "model")
+    assert [canvas.rectangular for canvas in model.canvases] == [False, False, True]
+    assert set(results["per_canvas"]["v1"]) == {"32", "64", "96"}
+    with pytest.raises(ParameterError, match="rectangular_from cuts canvases to the ink: set fit=tight, not keep"):
+        load_config(str(tiny_config), ["student.fit=keep", "student.rectangular_from=96"])
