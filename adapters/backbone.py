@@ -44,7 +44,8 @@ class Backbone(nn.Module):
         found: torch.Tensor = tensor_at(self.network(inputs, **options), self.output.at)
         form = self.output.form
         if self.cells is not None:
-            return self._of_cells(found if form == "map" else found.permute(0, 3, 1, 2), self.cells)
+            averaged: torch.Tensor = self.cells(found if form == "map" else found.permute(0, 3, 1, 2))
+            return averaged.flatten(1)
         if form == "map":
             return found.mean(dim=(2, 3))
         if form == "map, channels last":
@@ -56,11 +57,6 @@ class Backbone(nn.Module):
         if form == "tokens, channels first":
             return found.mean(dim=2)
         return found
-
-    @staticmethod
-    def _of_cells(maps: torch.Tensor, cells: nn.Module) -> torch.Tensor:
-        averaged: torch.Tensor = cells(maps)
-        return averaged.flatten(1)
 
     def _alone(self, inputs: torch.Tensor) -> torch.Tensor:
         try:

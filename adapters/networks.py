@@ -135,9 +135,8 @@ class MobileNetV2(nn.Module):
         return logits
 
 
-# The networks that `adapt` knows by name; a function of `num_classes`, which its network keeps under that name.
+# Name -> what builds the network, a function of `num_classes` (None: the last map comes out), which the network keeps.
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": mobilenet_v2, "vgg16": vgg16}
-"""Name -> function that builds the network."""
 
 
 def name_of(model: nn.Module) -> tuple[str, dict[str, Any]] | None:

@@ -207,7 +207,7 @@ class StudentConfig(StudentNetwork):
 
     rectangular_from: int | None = None
     """Canvases of so many pixels and more are as wide as the ink, which saves the network the ground beside it (see
-    `Canvas`); small ones would gain next to nothing. Behind kept outputs of frozen blocks squares are trained on."""
+    `Canvas`); small ones save little. Behind kept outputs of frozen blocks squares are trained on."""
     distillation: str = "similarity"
     """`similarity` (KL of in-batch similarity softmaxes), `triplet` (the paper's: Huber over a triplet's three
     distances), `batch` (Huber over the batch's distances) or `none`."""
@@ -240,6 +240,8 @@ class StudentConfig(StudentNetwork):
         _at_least("student.taught_versions", self.taught_versions, 1)
         if self.taught_versions > 1 and self.training.keeps_frozen:
             raise ParameterError("student.taught_versions are drawn anew: set student.training.variants=0")
+        if self.taught_versions > 1 and not (self.training.stretch or self.training.bend):
+            raise ParameterError("student.taught_versions differ by student.training.stretch and bend: set one above 0")
 
 
 @dataclass(frozen=True)

@@ -87,12 +87,7 @@ class TrainingInputs:
         mirrors = (False, True) if mirror else (False,)
         warps: list[PairedWarp | None] = [None] * variants
         if warped := bool(stretch or bend):
-            warps[1:] = [
-                PairedWarp.draw(
-                    np.random.default_rng([seed, variant, 6]), len(pairs.photo_paths), stretch=stretch, bend=bend
-                )
-                for variant in range(1, variants)
-            ]
+            warps[1:] = PairedWarp.versions(seed, len(pairs.photo_paths), variants - 1, stretch=stretch, bend=bend)
         photos = [
             _kept_photos(front, pairs, photo_size, mirrored, warp, cache, name)
             for mirrored in mirrors

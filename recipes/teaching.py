@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from sketchkit.adapters.adapted_model import AdaptedModel
@@ -26,10 +25,8 @@ def taught_warps(student: StudentConfig, seed: int, photos: int) -> list[PairedW
         photos: how many pairs.
     """
     training = student.training
-    return [
-        PairedWarp.draw(np.random.default_rng([seed, version, 7]), photos, stretch=training.stretch, bend=training.bend)
-        for version in range(1, student.taught_versions)
-    ]
+    count = student.taught_versions - 1
+    return PairedWarp.versions(seed, photos, count, stretch=training.stretch, bend=training.bend)
 
 
 def embed_versions(

@@ -63,6 +63,12 @@ class PairedWarp:
         return cls(matrices, phases, amplitudes)
 
     @classmethod
+    def versions(cls, seed: int, pairs: int, count: int, *, stretch: float, bend: float) -> list[PairedWarp]:
+        """So many fixed warps of all pairs, always the same for a seed; see `draw`."""
+        generators = (np.random.default_rng([seed, version, 6]) for version in range(1, count + 1))
+        return [cls.draw(generator, pairs, stretch=stretch, bend=bend) for generator in generators]
+
+    @classmethod
     def picked(cls, warps: Sequence[PairedWarp], version: NDArray[np.int64], pairs: NDArray[np.int64]) -> PairedWarp:
         """One warp a pair, out of several.
 

@@ -54,5 +54,7 @@ def test_a_run_with_taught_versions(paired_folder, tiny_config, tmp_path):
     words = ["student.taught_versions=2", "student.training.stretch=0.3", "student.training.frozen_blocks=0"]
     config = load_config(str(tiny_config), [f"data.root={paired_folder}", *words, f"out={tmp_path / 'run'}"])
     assert run(config)["histories"]["v1"][0]["distillation"] > 0
+    with pytest.raises(ParameterError, match=r"taught_versions differ by student.training.stretch and bend"):
+        load_config(str(tiny_config), ["student.taught_versions=2", "student.training.frozen_blocks=0"])
     with pytest.raises(ParameterError, match=r"taught_versions are drawn anew: set student.training.variants=0"):
         load_config(str(tiny_config), ["student.taught_versions=2", "student.training.variants=2"])
