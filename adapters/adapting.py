@@ -68,7 +68,7 @@ def adapt(
         embedding_dim: adds a linear projection to this width; None keeps the network's features.
         pool_size: maps are averaged over so many cells a side, not over the whole image: a network that tells objects
             of one kind apart then knows what is where, and embeddings are `pool_size**2` times as wide. For networks
-            that give maps out, and names.
+            that give maps out, and for `vgg16` and `mobilenet_v2`.
         teacher: a network like `model`, or an `AdaptedModel`, held frozen in `kd_head`.
         mean: subtracted from channels in 0..1; None: what the network states (timm's `pretrained_cfg`, transformers'
             image processor), else ImageNet's.
@@ -175,7 +175,7 @@ def _on_cells(output: Output, pool_size: int, name: str) -> Output:
     if pool_size > 1 and output.form not in ("map", "map, channels last"):
         raise AdaptError(
             f"pool_size={pool_size} needs a network whose forward gives maps, and {name} gives {output.form}; leave "
-            "out its average (timm: num_classes=0, global_pool=''), or pass pool_size=1"
+            "out its average (timm.create_model: num_classes=0, global_pool='') and pass that, or pool_size=1"
         )
     return replace(output, pool_size=pool_size)
 

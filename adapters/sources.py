@@ -39,7 +39,7 @@ def by_name(name: str, *, pretrained: bool = False, maps: bool = False) -> tuple
     Args:
         name: `vgg16`, `mobilenet_v2`, or a name that timm knows.
         pretrained: with ImageNet weights, ours from installed packages, timm's from where timm has them.
-        maps: without classifier and average, so that the last maps come out.
+        maps: one of ours without classifier and average, so that the last maps come out.
 
     Raises:
         ParameterError: nobody knows the name.
@@ -58,10 +58,7 @@ def by_name(name: str, *, pretrained: bool = False, maps: bool = False) -> tuple
     if not timm.is_model(name):
         near = ", ".join(difflib.get_close_matches(name, timm.list_models(), n=3)) or "see timm.list_models()"
         raise ParameterError(f"no network {name!r}; there are {ours} and those of timm: {near}")
-    if not maps:
-        return timm.create_model(name, pretrained=pretrained), Source("timm", name)
-    arguments = {"num_classes": 0, "global_pool": ""}
-    return timm.create_model(name, pretrained=pretrained, **arguments), Source("timm", name, arguments)
+    return timm.create_model(name, pretrained=pretrained), Source("timm", name)
 
 
 def build(source: Source) -> nn.Module:
