@@ -86,6 +86,9 @@ class Cost:
     def by_module(self, depth: int = 1) -> dict[str, Cost]:
         """Path of a module, `depth` names deep -> its cost with all modules inside; "" for what lies above.
 
+        Args:
+            depth: how many names of a path count, from 1.
+
         Raises:
             ParameterError: `depth` is below 1.
 
@@ -108,6 +111,9 @@ class Cost:
 
     def table(self, depth: int = 1) -> str:
         """Modules and kinds of operation as lines of text.
+
+        Args:
+            depth: how many names of a path count, from 1.
 
         Example:
             >>> print(cost(nn.Sequential(nn.Linear(4, 2), nn.ReLU()), torch.zeros(1, 4)).table())

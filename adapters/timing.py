@@ -42,6 +42,9 @@ class Latency:
     def of(cls, milliseconds: list[float]) -> Latency:
         """The percentiles of what was measured, linearly interpolated.
 
+        Args:
+            milliseconds: one a call.
+
         Example:
             >>> Latency.of([3.0, 1.0, 2.0]).median
             2.0
@@ -103,6 +106,10 @@ class Latencies:
 
         The interval lies between two of the ordered ratios, chosen by the binomial distribution (the sign test), so it
         assumes nothing of how times are distributed. Fewer than 6 rounds cannot give 95 %: it then spans all of them.
+
+        Args:
+            of: name of the call above the line.
+            to: name of the call below it.
 
         Raises:
             ParameterError: there is no call of this name.

@@ -155,12 +155,13 @@ def _emoji_pairs() -> PairedSet:
         try:
             sketch = read_svg(lines[code], group="line")
         except DataError as error:
-            without.append(f"{code}: {error}")  # mostly an empty line group: no drawing
+            # Mostly an empty line group: no drawing.
+            without.append(str(error).replace(str(lines[code]), lines[code].name))
             continue
         sketches.append(sketch)
         photos.append((code, colors[code]))
     if without:
-        note(f"emoji: {len(without)} of {len(codes)} left out, the first is {without[0]}")
+        note(f"emoji: {len(without)} of {len(codes)} left out, such as {without[0]}")
     block = SketchSet.from_sketches(sketches).with_columns(key=np.array([code for code, _ in photos], dtype=object))
     return PairedSet("emoji", block, np.arange(len(photos)), tuple(path for _, path in photos))
 

@@ -131,6 +131,9 @@ class Canvas:
     def of(cls, value: int | tuple[int, int] | Canvas | Mapping[str, Any]) -> Canvas:
         """A canvas from its size, from the mapping that `to_dict` gives, or from itself.
 
+        Args:
+            value: a side in pixels, a height and a width in pixels, a mapping, or a canvas.
+
         Raises:
             ParameterError: it is none of these, or the mapping names a field that does not exist.
         """
@@ -202,18 +205,15 @@ class Canvas:
     def enlarged(self, times: int) -> Canvas:
         """The same picture, in ink, `times` as large: each of its pixels in `times * times`.
 
+        Args:
+            times: a whole number, by how much the sides grow.
+
         Raises:
             ParameterError: it is larger than a canvas can be.
         """
-        return replace(
-            self,
-            size=(self.height * times, self.width * times),
-            line_width=_LINE_WIDTH,
-            line_width_px=self.line_share * self.side * times,
-            margin=self.margin_share,
-            min_line_px=0.0,
-            channels="ink",
-        )
+        line = {"line_width": _LINE_WIDTH, "line_width_px": self.line_share * self.side * times, "min_line_px": 0.0}
+        size = (self.height * times, self.width * times)
+        return replace(self, size=size, margin=self.margin_share, channels="ink", **line)
 
     def fitted(self, drawings: Sketch | SketchSet | Iterable[Sketch]) -> tuple[list[Canvas], NDArray[np.int64]]:
         """The canvas that each drawing is really drawn on: itself, or where it is `rectangular`, one of its `shapes`.

@@ -29,6 +29,9 @@ def normalize(sketches: Sketches) -> Sketches:
 
     A drawing without extent (a point) is only moved.
 
+    Args:
+        sketches: in any units.
+
     Raises:
         DataError: a coordinate is NaN or infinite.
 
