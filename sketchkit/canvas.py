@@ -211,7 +211,8 @@ class Canvas:
         Raises:
             ParameterError: it is larger than a canvas can be.
         """
-        line = {"line_width": _LINE_WIDTH, "line_width_px": self.line_share * self.side * times, "min_line_px": 0.0}
+        pixels = self.line_share * self.side * times
+        line: dict[str, Any] = {"line_width": _LINE_WIDTH, "line_width_px": pixels, "min_line_px": 0.0}
         size = (self.height * times, self.width * times)
         return replace(self, size=size, margin=self.margin_share, channels="ink", **line)
 

@@ -181,7 +181,8 @@ class Sketch:
         return sketch_to_svg(self, stroke_width=stroke_width)
 
     def _repr_svg_(self) -> str:
-        return self.to_svg()
+        # A notebook may have a dark ground, and shows an SVG as an image, which inherits no color.
+        return self.to_svg().replace('style="', 'style="color:black;background:white;', 1)
 
     def __repr__(self) -> str:
         named = "".join(

@@ -66,7 +66,10 @@ class SketchSet:
         drawings = list(sketches)
         for sketch in drawings:
             if not isinstance(sketch, Sketch):
-                raise ParameterError(f"from_sketches takes Sketch objects, not {type(sketch).__name__}")
+                raise ParameterError(
+                    f"from_sketches takes Sketch objects, not {type(sketch).__name__}; Sketch.from_strokes makes one "
+                    "of lists of points"
+                )
             if sketch.offsets[-1] != len(sketch.points):
                 raise DataError(f"a sketch has offsets up to {sketch.offsets[-1]} for {len(sketch.points)} points")
         if not drawings:
