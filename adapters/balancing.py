@@ -67,7 +67,7 @@ def distilled_loss(
         balance: `none` or `gradient`.
         embeddings: the student's, (batch, embedding_dim) each, from which both losses were computed; when given, the
             two norms are returned.
-        limit: the largest ratio.
+        limit: the largest ratio of the two gradient norms.
 
     Raises:
         ParameterError: a number is out of range, or there are no embeddings to balance at.

@@ -45,7 +45,7 @@ class Part:
         calls: how often the operation ran.
         params: the module's own parameters.
         macs: multiply-adds.
-        flops: in the paper's convention.
+        flops: FLOPs in the paper's convention.
 
     Example:
         >>> cost(nn.Conv2d(3, 8, 1), 4).parts[1]
@@ -67,7 +67,7 @@ class Cost:
     Args:
         params: the module's parameters.
         macs: multiply-adds of convolutions and matrix products alone.
-        flops: in the paper's convention (see the module's docstring).
+        flops: FLOPs in the paper's convention (see the module's docstring).
         parts: where they come from.
 
     Example:

@@ -54,7 +54,7 @@ def hard_triplet_loss(
     Args:
         sketches: (sketches, embedding_dim).
         photos: (photos, embedding_dim), each once.
-        margin: by how much the nearest wrong photo must be farther away than the right one.
+        margin: by how much the nearest wrong photo must be farther away than the right one, in units of distance.
         owner: (sketches,) int64, which photo each sketch belongs to; default: the one in the same row.
 
     Raises:

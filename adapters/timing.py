@@ -23,9 +23,9 @@ class Latency:
     """How long a call takes, in milliseconds.
 
     Args:
-        median: half of the calls were faster.
-        p10: a tenth of the calls were faster.
-        p90: nine tenths of the calls were faster.
+        median: milliseconds; half of the calls were faster.
+        p10: milliseconds; a tenth of the calls were faster.
+        p90: milliseconds; nine tenths of the calls were faster.
         milliseconds: of each call, in the order of time.
 
     Example:

@@ -197,6 +197,9 @@ class Canvas:
         """Shape of the images of so many sketches: (sketches, height, width), or with planes as the second axis.
 
         On a `rectangular` canvas it is the most that they can take; those of `fitted` have their own.
+
+        Args:
+            sketches: how many.
         """
         if self.channels == "ink":
             return (sketches, self.height, self.width)
