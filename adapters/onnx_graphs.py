@@ -12,7 +12,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import torch
@@ -90,10 +90,10 @@ def student_graph(adapted: AdaptedModel, opset: int) -> tuple[onnx.ModelProto, s
     """
     student = _Student(adapted).eval()
     faults = []
-    for how, make in _WAYS.items():
+    for how in _ways(student):
         with _quiet():
             try:
-                graph = make(student, adapted, opset)
+                graph = _WAYS[how](student, adapted, opset)
             except Exception as error:  # the exporter raises errors of many kinds
                 faults.append(f"{how}: {_first_line(error)}")
                 continue
@@ -212,7 +212,7 @@ def _with_matrices(student: nn.Module, adapted: AdaptedModel, opset: int) -> onn
     student = copy.deepcopy(student)
     for module in list(student.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size not in (1, (1, 1)):
+            if _pools_to_bins(child):
                 setattr(module, name, _PoolByMatrices(child.output_size))
     return _by_torch_export(student, adapted, opset, strict=True)
 
@@ -248,12 +248,23 @@ def _name_batch(model: onnx.ModelProto) -> None:
         node.doc_string = ""
 
 
+def _pools_to_bins(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
+    return isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size not in (1, (1, 1))
+
+
+_BY_MATRICES = "torch.export, strict, pooling by matrices"
 _WAYS: dict[str, Callable[[nn.Module, Any, int], Any]] = {
     "torch.export": lambda *given: _by_torch_export(*given, strict=False),
     "torch.export, strict": lambda *given: _by_torch_export(*given, strict=True),
-    "torch.export, strict, pooling by matrices": _with_matrices,
+    _BY_MATRICES: _with_matrices,
     "torch.export, one image at a time": _of_single_images,
 }
+
+
+def _ways(student: nn.Module) -> list[str]:
+    """The ways in the order to try them: those that trip over a pooling do so only after most of the work."""
+    pools = any(_pools_to_bins(module) for module in student.modules())
+    return sorted(_WAYS, key=lambda how: how != _BY_MATRICES) if pools else list(_WAYS)
 
 
 def _fault(model: onnx.ModelProto, student: nn.Module, adapted: AdaptedModel) -> str | None:

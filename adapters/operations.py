@@ -96,7 +96,9 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
         found = self._rules[func]
         if found is None:
             return self._inside(func, args, kwargs)
-        output = func(*args, **kwargs)
+        output = _shapes(func, args)
+        if output is None:
+            output = func(*args, **kwargs)
         kind, rule = found
         macs, additions = rule(args, output)
         tally = self.tallies.setdefault((self._stack[-1], kind), Tally())
@@ -137,6 +139,22 @@ def _rule_of(func: Any) -> tuple[str, _Rule] | None:
         return None
     name = name.partition(".")[0]
     return _RULES.get(name) or _RULES.get(name.removesuffix("_"))  # in place: the same with an underscore
+
+
+def _shapes(func: Any, args: tuple[Any, ...]) -> Any:
+    """What an operation of plain shapes gives on the meta device; None for all others.
+
+    There torch finds it by decompositions in Python, which take most of a count.
+    """
+    name = func.name().removeprefix("aten::").partition(".")[0]
+    if name.removesuffix("_") not in _SAME_SHAPE or not args[0].is_meta:
+        return None
+    images: torch.Tensor = args[0]
+    if name != "native_batch_norm":
+        return images if name.endswith("_") else torch.empty_like(images)
+    if args[5]:  # in training it gives the statistics of the batch too
+        return None
+    return torch.empty_like(images), images.new_empty(0), images.new_empty(0)
 
 
 def _first(output: Any) -> torch.Tensor:
@@ -226,6 +244,7 @@ _ACTIVATIONS = (
     *("log_sigmoid_forward", "mish", "_prelu_kernel", "relu", "rrelu_with_noise", "sigmoid", "silu", "softplus"),
     *("softshrink", "tanh", "threshold", "_softmax", "_safe_softmax", "_log_softmax"),
 )
+_SAME_SHAPE = {"native_batch_norm", "hardtanh", "hardswish", "hardsigmoid", "relu"}
 _POOLINGS = (
     *("mean", "amax", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
     *("adaptive_max_pool2d", "adaptive_max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"),

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sketchkit import ParameterError, Sketch, adapt
 from sketchkit.adapters.cost import cost
 from sketchkit.adapters.networks import mobilenet_v2
+from sketchkit.adapters.operations import Counter
 
 from models import MODELS
 
@@ -114,3 +115,27 @@ def test_each_drawing_has_its_own_cost() -> None:
     ]
     assert per_step > 0
     assert found.mean_flops == pytest.approx(found.flops_per_drawing.mean())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda images, ones: F.batch_norm(images, ones, ones, ones, ones),
+        lambda images, ones: F.batch_norm(images, ones, ones),
+        lambda images, ones: F.batch_norm(images, None, None, ones, ones, training=True),
+        lambda images, _: F.relu6(images.clone(), inplace=True),
+        lambda images, _: F.relu(images),
+        *(lambda images, _, name=name: getattr(F, name)(images) for name in ("hardtanh", "hardswish", "hardsigmoid")),
+    ],
+)
+def test_what_is_counted_without_running_has_the_shape_that_torch_gives(operation, dtype: torch.dtype) -> None:
+    images = torch.zeros(2, 4, 6, 5, device="meta", dtype=dtype)
+    for each in (images, images.to(memory_format=torch.channels_last), images[:, :, 0]):
+        with torch.no_grad():
+            expected = operation(each, torch.ones(4, device="meta"))
+            with Counter() as counter:
+                found = operation(each, torch.ones(4, device="meta"))
+        assert found.is_meta
+        assert (found.shape, found.stride(), found.dtype) == (expected.shape, expected.stride(), expected.dtype)
+        assert [tally.calls for tally in counter.tallies.values()] == [1]

@@ -55,6 +55,15 @@ evaluation: {timed_queries: 2, examples: 3}
 """
 
 
+SMALL_TEACHER = ["teacher.network=mobilenet_v2", "teacher.training.frozen_blocks=15", "teacher.training.epochs=1"]
+
+
+@pytest.fixture(scope="session")
+def small_teacher() -> list[str]:
+    """Settings for a run whose teacher is not what is looked at: VGG-16 takes longer than all else together."""
+    return SMALL_TEACHER
+
+
 @pytest.fixture
 def tiny_config(tmp_path) -> Path:
     """A configuration under which the whole recipe takes seconds."""

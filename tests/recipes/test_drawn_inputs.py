@@ -113,6 +113,7 @@ def test_a_run_with_nothing_frozen_repeats_itself(paired_folder, tiny_config, tm
         "student.self_distillation=1",
         "teacher.network=mobilenet_v2",
         "teacher.training.frozen_blocks=0",
+        "teacher.training.epochs=1",
     ]
     found = []
     for name in ("first", "second"):
@@ -174,8 +175,8 @@ def narrowed(sketches):
     return sketches.with_points(points)
 
 
-def test_canvases_are_rectangular_from_a_size_on(paired_folder, tiny_config, tmp_path):
-    words = [f"data.root={paired_folder}", "student.canvases=[32,64,96]", "student.rectangular_from=96"]
+def test_canvases_are_rectangular_from_a_size_on(paired_folder, tiny_config, small_teacher, tmp_path):
+    words = [*small_teacher, f"data.root={paired_folder}", "student.canvases=[32,64,96]", "student.rectangular_from=96"]
     results = run(load_config(str(tiny_config), [*words, f"out={tmp_path / 'run'}"]))
     model = AdaptedModel.from_pretrained(tmp_path / "run" / "v1" / "model")
     assert [canvas.rectangular for canvas in model.canvases] == [False, False, True]

@@ -50,8 +50,13 @@ def test_versions_are_others_for_each_pair_and_the_same_for_a_seed():
     assert not np.array_equal(matrices, np.stack([warp.matrices for warp in other]))
 
 
-def test_a_run_with_taught_versions(paired_folder, tiny_config, tmp_path):
-    words = ["student.taught_versions=2", "student.training.stretch=0.3", "student.training.frozen_blocks=0"]
+def test_a_run_with_taught_versions(paired_folder, tiny_config, small_teacher, tmp_path):
+    words = [
+        *small_teacher,
+        "student.taught_versions=2",
+        "student.training.stretch=0.3",
+        "student.training.frozen_blocks=0",
+    ]
     config = load_config(str(tiny_config), [f"data.root={paired_folder}", *words, f"out={tmp_path / 'run'}"])
     assert run(config)["histories"]["v1"][0]["distillation"] > 0
     with pytest.raises(ParameterError, match=r"taught_versions differ by student.training.stretch and bend"):

@@ -76,7 +76,7 @@ def test_a_policy_finds_what_was_planted_where_it_looks(made, signal, policy):
 
 
 def test_where_there_is_nothing_to_see_nothing_is_found(made):
-    outcomes = [made("none", fold=fold, photos=40) for fold in range(3)]
+    outcomes = [made("none", fold=fold, photos=60) for fold in range(2)]
     for point in compare(outcomes, all_policies(outcomes, replace(SHORT, dial=[])), budgets=BUDGETS, draws=500):
         deviation = (point.over_blind.high - point.over_blind.low) / 3.92
         if point.sees != "truth":
