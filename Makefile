@@ -85,10 +85,10 @@ types: setup tree
 	@report=$$(MYPYPATH='$(TREE)' $(BIN)/mypy --package sketchkit 2>&1); status=$$?; \
 	printf '%s\n' "$$report" | sed -E 's#^$(TREE)/sketchkit/(adapters|recipes)/#\1/#; s#^$(TREE)/##'; exit $$status
 	@# torch does not annotate Tensor.backward; a reader should not have to see that. The rooms were checked above.
-	@echo '$(BIN)/mypy of the code in docs/tutorials'
+	@echo '$(BIN)/mypy of the code in README and docs'
 	@$(BIN)/python docs/cells.py types .make/tutorials
 	@report=$$(MYPYPATH='$(TREE):.make/tutorials' $(BIN)/mypy --allow-untyped-calls --no-warn-unused-ignores .make/tutorials 2>&1); status=$$?; \
-	printf '%s\n' "$$report" | sed -E 's#^\.make/tutorials/index\.py#docs/index.md#; s#^\.make/(tutorials/[a-z_0-9]+)\.py#docs/\1.md#'; exit $$status
+	printf '%s\n' "$$report" | sed -E 's#^\.make/tutorials/index\.py#docs/index.md#; s#^\.make/tutorials/fenced_([A-Z]+)\.py#\1.md#; s#^\.make/tutorials/fenced_([a-z_0-9]+)\.py#docs/\1.md#; s#^\.make/(tutorials/[a-z_0-9]+)\.py#docs/\1.md#'; exit $$status
 
 arrows: setup tree
 	@echo '$(BIN)/lint-imports'

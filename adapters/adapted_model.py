@@ -110,7 +110,11 @@ class AdaptedModel(nn.Module):
         return self.inputs.std
 
     def embed(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Normalized images (batch, channels, height, width) -> embeddings (batch, embedding_dim) of length 1."""
+        """Normalized images (batch, channels, height, width) -> embeddings (batch, embedding_dim) of length 1.
+
+        Args:
+            inputs: (batch, channels, height, width), as `photo_inputs` and `raster_inputs` give them.
+        """
         features: torch.Tensor = self.backbone(inputs)
         if self.projection is not None:
             features = self.projection(features)
@@ -189,6 +193,9 @@ class AdaptedModel(nn.Module):
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
         """The canvas size that the selector chooses for each drawing; the largest when it is untrained.
 
+        Args:
+            sketches: what is asked about; nothing is drawn.
+
         Returns:
             (batch,) sides in pixels, of a rectangular canvas the longer one; (batch, 2) heights and widths where one of
             `canvases` is declared with both.
@@ -196,7 +203,7 @@ class AdaptedModel(nn.Module):
         return sizes_of(self.canvases)[self.canvas_selector.select(sketches)]
 
     def photo_inputs(self, images: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
-        """Photos as the network takes them: resized to `photo_size`, normalized.
+        """Photos as the network takes them, (batch, channels, photo_size, photo_size): resized, normalized.
 
         Args:
             images: (batch, 3, height, width) RGB, uint8 or float in 0..1; sides that differ from `photo_size` are
@@ -208,7 +215,7 @@ class AdaptedModel(nn.Module):
         return self.inputs.photos(images, self._dtype())
 
     def raster_inputs(self, rasters: torch.Tensor | NDArray[np.generic]) -> torch.Tensor:
-        """Rasters as the network takes them, normalized, at their own size.
+        """Rasters as the network takes them, (batch, channels or planes, height, width): normalized, at their own size.
 
         Plain ink becomes a photo of dark ink on white, its channels equal. Planes of a canvas with other channels are
         normalized as those of photos are, by their mean statistics where there are more or fewer: ink dark on white,

@@ -60,7 +60,7 @@ def adapt(
     Args:
         model: any image network, its input (batch, 3 or 1, height, width), its output logits, features, a map, tokens,
             or a tuple, mapping or object that holds one of these; or a name: `vgg16`, `mobilenet_v2`, or one of timm.
-        canvases: the sizes that sketches are drawn on; an int is short for a tight `Canvas`, and every shape of a
+        canvases: what sketches are drawn on; an int, a side in pixels, is short for a tight `Canvas`, every shape of a
             `rectangular` one is tried. With `channels` other than ink they must be as many planes as the network takes
             channels, or sketches get a first convolution of their own; see `sketchkit.adapters.stems`.
         photo_size: side of the photos in pixels; None: what the network states, else 256, else the first usual size

@@ -19,7 +19,7 @@ class DistilledLoss:
     """A task loss and a distillation loss, added up; printed, in one line.
 
     Args:
-        loss: the sum to call `backward()` on.
+        loss: the sum to call `backward()` on, a scalar.
         weight: the factor on the distillation loss, beside its share.
         task_gradient: norm of the task loss's gradient at the embeddings; None when it was not asked for.
         distillation_gradient: likewise, of the distillation loss before weight and share.
@@ -65,8 +65,9 @@ def distilled_loss(
         share: of the distillation, 0..1.
         weight: a factor on the distillation loss.
         balance: `none` or `gradient`.
-        embeddings: the student's, from which both losses were computed; when given, the two norms are returned.
-        limit: the largest ratio.
+        embeddings: the student's, (batch, embedding_dim) each, from which both losses were computed; when given, the
+            two norms are returned.
+        limit: the largest ratio of the two gradient norms.
 
     Raises:
         ParameterError: a number is out of range, or there are no embeddings to balance at.
@@ -96,7 +97,7 @@ def gradient_norms(losses: dict[str, torch.Tensor], embeddings: Sequence[torch.T
 
     Args:
         losses: name -> scalar.
-        embeddings: tensors in the losses' graphs, such as `adapted.embed_photos(images)`.
+        embeddings: (batch, embedding_dim) each, in the losses' graphs, such as `adapted.embed_photos(images)`.
 
     Raises:
         ParameterError: an embedding takes no gradient.

@@ -99,14 +99,22 @@ class SwitchableBatchNorm(nn.Module):
         self.train(norm.training)
 
     def train(self, mode: bool = True) -> SwitchableBatchNorm:
-        """Set the mode; frozen statistics stay in evaluation mode."""
+        """Set the mode; frozen statistics stay in evaluation mode.
+
+        Args:
+            mode: whether statistics are taken over each pass.
+        """
         super().train(mode)
         if self.mode == "frozen":
             self.banks.eval()
         return self
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Normalize by the statistics of what is passing."""
+        """Maps of the same shape, normalized by the statistics of what is passing.
+
+        Args:
+            maps: as the batch norm takes them: (batch, channels), or (batch, channels, height, width).
+        """
         normalized: torch.Tensor = self.banks[self.bank()](maps)
         return normalized
 

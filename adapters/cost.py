@@ -45,7 +45,7 @@ class Part:
         calls: how often the operation ran.
         params: the module's own parameters.
         macs: multiply-adds.
-        flops: in the paper's convention.
+        flops: FLOPs in the paper's convention.
 
     Example:
         >>> cost(nn.Conv2d(3, 8, 1), 4).parts[1]
@@ -67,7 +67,7 @@ class Cost:
     Args:
         params: the module's parameters.
         macs: multiply-adds of convolutions and matrix products alone.
-        flops: in the paper's convention (see the module's docstring).
+        flops: FLOPs in the paper's convention (see the module's docstring).
         parts: where they come from.
 
     Example:
@@ -85,6 +85,9 @@ class Cost:
 
     def by_module(self, depth: int = 1) -> dict[str, Cost]:
         """Path of a module, `depth` names deep -> its cost with all modules inside; "" for what lies above.
+
+        Args:
+            depth: how many names of a path count, from 1.
 
         Raises:
             ParameterError: `depth` is below 1.
@@ -108,6 +111,9 @@ class Cost:
 
     def table(self, depth: int = 1) -> str:
         """Modules and kinds of operation as lines of text.
+
+        Args:
+            depth: how many names of a path count, from 1.
 
         Example:
             >>> print(cost(nn.Sequential(nn.Linear(4, 2), nn.ReLU()), torch.zeros(1, 4)).table())

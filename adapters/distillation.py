@@ -57,11 +57,11 @@ def relational_loss(
 
     Args:
         anchor: the student's sketches s, (batch, embedding_dim).
-        positive: the student's photos p.
-        negative: the student's other photos n.
-        teacher_anchor: the teacher's embeddings of the same, of any width.
-        teacher_positive: likewise.
-        teacher_negative: likewise.
+        positive: the student's photos p, (batch, embedding_dim).
+        negative: the student's other photos n, (batch, embedding_dim).
+        teacher_anchor: the teacher's embeddings of the same sketches, (batch, any width).
+        teacher_positive: of the same photos, (batch, any width).
+        teacher_negative: of the same other photos, (batch, any width).
         beta: Huber threshold, in units of distance.
         divide_by_beta: smooth L1 in place of the Huber loss.
 
@@ -107,8 +107,8 @@ def batch_relational_loss(
     Args:
         sketches: the student's, (sketches, embedding_dim).
         photos: the student's, (photos, embedding_dim).
-        teacher_sketches: the teacher's embeddings of the same sketches, of any width.
-        teacher_photos: of the same photos.
+        teacher_sketches: the teacher's embeddings of the same sketches, (sketches, any width).
+        teacher_photos: of the same photos, (photos, any width).
         beta: Huber threshold, in units of distance.
         divide_by_beta: smooth L1 in place of the Huber loss; see `relational_loss`.
 
@@ -148,8 +148,8 @@ def similarity_distillation_loss(
     Args:
         sketches: the student's, (sketches, embedding_dim).
         photos: the student's, (photos, embedding_dim).
-        teacher_sketches: the teacher's embeddings of the same sketches, of any width.
-        teacher_photos: of the same photos.
+        teacher_sketches: the teacher's embeddings of the same sketches, (sketches, any width).
+        teacher_photos: of the same photos, (photos, any width).
         temperature: of both softmaxes.
 
     Raises:
@@ -168,7 +168,7 @@ def similarity_distillation_loss(
 
 
 def scale_averaged(loss_at: Callable[[Scale], torch.Tensor], canvases: Iterable[Scale]) -> torch.Tensor:
-    """L* = (1 / K) sum_i L_trn(c_i): a loss averaged over the canvases that the same sketches are drawn on.
+    """L* = (1 / K) sum_i L_trn(c_i): a loss averaged over the canvases that the same sketches are drawn on; a scalar.
 
     Args:
         loss_at: a canvas -> its scalar loss.
@@ -231,7 +231,11 @@ class KDHead(nn.Module):
         self.cache = cache
 
     def train(self, mode: bool = True) -> KDHead:
-        """Set the mode of the head; the teacher stays in evaluation mode."""
+        """Set the mode of the head; the teacher stays in evaluation mode.
+
+        Args:
+            mode: of the head.
+        """
         self.training = mode
         return self
 
@@ -239,7 +243,7 @@ class KDHead(nn.Module):
         """The teacher's embeddings of photos, (batch, embedding_dim).
 
         Args:
-            images: as the teacher takes them; may be absent when all keys are in the cache.
+            images: (batch, 3, height, width), as the teacher takes them; may be absent when all keys are in the cache.
             keys: of the photos in the cache.
 
         Raises:
@@ -267,19 +271,19 @@ class KDHead(nn.Module):
         beta: float,
         divide_by_beta: bool = False,
     ) -> torch.Tensor:
-        """`relational_loss` of the student's embeddings against the teacher's, which are computed or looked up here.
+        """`relational_loss` of the student's embeddings against the teacher's, computed or looked up here; a scalar.
 
         Args:
             anchor: the student's sketches, (batch, embedding_dim).
-            positive: the student's photos.
-            negative: the student's other photos.
+            positive: the student's photos, (batch, embedding_dim).
+            negative: the student's other photos, (batch, embedding_dim).
             rasters: the sketches as the teacher sees them, (batch, height, width) uint8.
             positive_images: the photos, (batch, 3, height, width).
-            negative_images: the other photos.
+            negative_images: the other photos, (batch, 3, height, width).
             sketch_keys: of the sketches in the cache.
             positive_keys: likewise.
             negative_keys: likewise.
-            beta: Huber threshold.
+            beta: Huber threshold, in units of distance.
             divide_by_beta: see `relational_loss`.
         """
         return relational_loss(
@@ -305,7 +309,18 @@ class KDHead(nn.Module):
         beta: float,
         divide_by_beta: bool = False,
     ) -> torch.Tensor:
-        """`batch_relational_loss` against the teacher; the arguments are those of `forward`."""
+        """`batch_relational_loss` against the teacher, whose embeddings are computed or looked up here; a scalar.
+
+        Args:
+            sketches: the student's, (sketches, embedding_dim).
+            photos: the student's, (photos, embedding_dim).
+            rasters: the sketches as the teacher sees them, (sketches, height, width) uint8.
+            images: the photos, (photos, 3, height, width).
+            sketch_keys: of the sketches in the cache.
+            photo_keys: of the photos in the cache.
+            beta: Huber threshold, in units of distance.
+            divide_by_beta: see `relational_loss`.
+        """
         return batch_relational_loss(
             sketches,
             photos,

@@ -45,7 +45,14 @@ def attempt(run: Callable[[], object]) -> object:
 
 
 def noise(network: nn.Module, count: int, channels: int, sides: tuple[int, int]) -> torch.Tensor:
-    """Noise on the network's device, in its type; the global random state is left alone."""
+    """Noise (count, channels, height, width) on the network's device, in its type; no global random state is touched.
+
+    Args:
+        network: what the noise is for.
+        count: how many images.
+        channels: of each image.
+        sides: height and width in pixels.
+    """
     parameter = next((value for value in network.parameters() if value.is_floating_point()), torch.zeros(0))
     images = torch.rand(count, channels, *sides, generator=torch.Generator().manual_seed(0))
     return images.to(parameter.device, parameter.dtype)

@@ -23,6 +23,10 @@ def pairwise_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tenso
 
     Two equal embeddings have distance 0 with gradient 0, where a plain square root would give NaN.
 
+    Args:
+        first: (n, embedding_dim).
+        second: (m, embedding_dim).
+
     Example:
         >>> pairwise_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
         tensor([[5., 0.]])

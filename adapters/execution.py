@@ -34,7 +34,7 @@ class Execution:
         first_use: parameter's name -> its place in the order of events; those that took part alone.
         calls: of the embedding network's modules, in the order of their ends.
         reads: memory -> how many operations (views aside) read it.
-        result: the embeddings.
+        result: the embeddings, (batch, embedding_dim).
         clock: the last place.
     """
 

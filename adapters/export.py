@@ -52,7 +52,7 @@ class Exported:
     Args:
         folder: where.
         exporter: how the network went into ONNX.
-        bytes_of: precision -> size of its network; "selector" -> of the selector.
+        bytes_of: precision -> size of its network in bytes; "selector" -> of the selector.
 
     Example:
         >>> Exported(Path("phone"), "torch.export", {"fp32": 8_900_000, "selector": 210_000}).bytes_of["selector"]

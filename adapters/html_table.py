@@ -15,7 +15,9 @@ def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]])
         >>> html_table("Sizes", ["px"], [["32"]]).count("<tr>")
         2
     """
-    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in header)] if any(header) else []
+    # A header without words is none to a screen reader.
+    heads = [f"<th>{escape(cell)}</th>" if cell else "<td></td>" for cell in header]
+    lines = ["".join(heads)] if any(header) else []
     lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     return f'<table><caption style="text-align:left">{escape(title)}</caption>{body}</table>'

@@ -18,7 +18,7 @@ def logit_distillation_loss(logits: torch.Tensor, teacher_logits: torch.Tensor, 
 
     Args:
         logits: the student's, (batch, categories).
-        teacher_logits: the teacher's, for the same drawings and categories.
+        teacher_logits: the teacher's, (batch, categories), for the same drawings and categories.
         temperature: T; above 0.
 
     Raises:

@@ -134,6 +134,9 @@ class OnnxModel:
     def select(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.int64]:
         """The size of the most likely canvas for each drawing; of equally likely ones the largest.
 
+        Args:
+            sketches: what is asked about; nothing is drawn.
+
         Returns:
             (batch,) sides in pixels, of a rectangular canvas the longer one; (batch, 2) heights and widths where one of
             `canvases` is declared with both.
@@ -141,7 +144,11 @@ class OnnxModel:
         return sizes_of(self.canvases)[self._choose(as_block(sketches))]
 
     def logits(self, sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.float32]:
-        """The selector's scores (batch, canvases)."""
+        """The selector's scores (batch, canvases).
+
+        Args:
+            sketches: what is asked about; nothing is drawn.
+        """
         rows, lengths = pen_rows(sketches, self.points)
         if not len(rows):
             return np.zeros((0, len(self.canvases)), np.float32)
@@ -290,7 +297,7 @@ def run_student(running: Any, images: NDArray[np.float32]) -> Embeddings:
 
     Args:
         running: a `session` of the network.
-        images: float32.
+        images: (batch, channels, height, width) float32, 0 to 1.
 
     Example:
         >>> class Running:

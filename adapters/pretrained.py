@@ -33,7 +33,7 @@ class PretrainedFile:
         package: the importable package that holds the file.
         path: of the file, in the package.
         sha256: of the file.
-        states: the file's bytes -> the network's state dict.
+        states: the file's bytes -> the network's state dict, tensors of any shape.
         license: of the weights.
 
     Example:

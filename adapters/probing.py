@@ -177,7 +177,12 @@ def locate(output: Any) -> tuple[str | int, ...]:
 
 
 def tensor_at(output: Any, at: tuple[str | int, ...]) -> torch.Tensor:
-    """The tensor at a place that `locate` found."""
+    """The tensor, of any shape, at a place that `locate` found.
+
+    Args:
+        output: what a network gave.
+        at: keys, positions and names of attributes, from the outside in.
+    """
     if not at and not isinstance(output, torch.Tensor):
         # In training mode some networks give more than in evaluation: scores of heads on the way, as a tuple.
         at = locate(output)

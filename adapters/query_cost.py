@@ -35,7 +35,7 @@ class AdaptedCost:
             over the shapes of the drawings given, which has no parts where these are several.
         selector: the canvas selector: its mean over the drawings given, else over a drawing of the most points.
         shares: canvas size -> share of the drawings given that the selector sends there.
-        mean_flops: of selecting and embedding one of the drawings given.
+        mean_flops: FLOPs of selecting and embedding one of the drawings given, the mean.
         flops_per_drawing: the same for each of them, (drawings,).
         at_most: sizes of the rectangular canvases when no drawings are given: their cost is then that of the square, an
             upper bound.

@@ -76,7 +76,7 @@ class Recording:
 
 
 def storage_of(tensor: torch.Tensor) -> int:
-    """What tells a tensor's memory apart while it is alive."""
+    """What tells the memory of a tensor, of any shape, apart while it is alive."""
     return tensor.untyped_storage().data_ptr()
 
 
@@ -90,7 +90,7 @@ def noted_calls(
         modules: path and module; hooks are set on them and taken off again. Scripted modules call one another without
             Python and are passed over: of them only operations are seen.
         tick: gives the next place in the order of all events.
-        kept: gets the tensors, which must live as long as their storages are to be told apart.
+        kept: gets the tensors, of any shape, which must live as long as their storages are to be told apart.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
@@ -134,7 +134,7 @@ def noted_calls(
 
 
 def first_tensor(values: Any) -> torch.Tensor | None:
-    """The first tensor among arguments or results.
+    """The first tensor, of any shape, among arguments or results.
 
     Example:
         >>> first_tensor(({"scores": torch.ones(1)}, 2))
@@ -153,7 +153,7 @@ def record(
 
     Args:
         network: hooks are set on it and taken off again.
-        inputs: its one input.
+        inputs: its one input, (batch, ...).
         leaf_types: modules of these types are leaves even when they have children (a parametrized Linear has).
         options: names of arguments of its forward that are set to True.
     """

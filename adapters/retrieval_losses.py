@@ -31,9 +31,9 @@ def triplet_loss(
 
     Args:
         anchor: the sketches s, (batch, embedding_dim).
-        positive: their photos p.
-        negative: other photos n.
-        margin: by how much the wrong photo must be farther away.
+        positive: their photos p, (batch, embedding_dim).
+        negative: other photos n, (batch, embedding_dim).
+        margin: by how much the wrong photo must be farther away, in units of distance.
 
     Example:
         >>> triplet_loss(torch.zeros(1, 2), torch.ones(1, 2), torch.ones(1, 2), margin=0.25)
@@ -54,7 +54,7 @@ def hard_triplet_loss(
     Args:
         sketches: (sketches, embedding_dim).
         photos: (photos, embedding_dim), each once.
-        margin: by how much the nearest wrong photo must be farther away than the right one.
+        margin: by how much the nearest wrong photo must be farther away than the right one, in units of distance.
         owner: (sketches,) int64, which photo each sketch belongs to; default: the one in the same row.
 
     Raises:

@@ -75,6 +75,10 @@ class CanvasSelector(nn.Module):
         """Logits (batch, canvases) of encoded drawings: (batch, steps, 5) and (batch,).
 
         While it is traced or exported nothing is packed: rows after a drawing's last cannot reach its state.
+
+        Args:
+            sequences: (batch, steps, 5), as `encode` gives them.
+            lengths: (batch,) int64, how many rows of each are the drawing's.
         """
         tracing = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # torch does not annotate it
         if tracing or torch.compiler.is_exporting():
@@ -95,6 +99,9 @@ class CanvasSelector(nn.Module):
 
         On the CPU in float32 by a compiled kernel, which reads the GRU's own weights: torch spends more than half of
         a single drawing's time on calls between its steps.
+
+        Args:
+            sketches: what is asked about; nothing is drawn.
         """
         weight = self.to_logits.weight
         if weight.device.type == "cpu" and weight.dtype == torch.float32:
@@ -183,7 +190,7 @@ def reinforce_loss(
         logits: (batch, canvases).
         actions: (batch,) int64, the canvases sampled.
         rewards: (batch,) of those.
-        baseline: subtracted from the rewards; changes the variance, not the mean, of the gradient.
+        baseline: a scalar or (batch,), subtracted from rewards; changes the variance, not the mean, of the gradient.
         entropy_weight: how much a policy that still explores is favored.
 
     Raises:

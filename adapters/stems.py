@@ -45,7 +45,7 @@ class TwoStems(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The photos' weights: some networks look at the type of their first ones."""
+        """The photos' weights (outputs, channels, height, width): some networks look at the type of their first."""
         return self.photos.weight
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -58,7 +58,13 @@ class Summary:
 
     @classmethod
     def of(cls, description: Description, cost: AdaptedCost, *, teacher: Description | None) -> Summary:
-        """The summary of a description and its cost."""
+        """The summary of a description and its cost.
+
+        Args:
+            description: of an adapted network.
+            cost: of its queries.
+            teacher: description of the network that teaches it, where there is one.
+        """
         width = description.output.features
         return cls(
             network=description.network,

@@ -101,6 +101,9 @@ class TeacherCache:
     def check(self, teacher: nn.Module) -> None:
         """Make sure that the embeddings are this teacher's.
 
+        Args:
+            teacher: the network that is about to be used.
+
         Raises:
             WeightsError: they are another's.
         """
@@ -120,12 +123,21 @@ class TeacherCache:
             )
 
     def missing(self, kind: Kind, keys: Sequence[str]) -> list[int]:
-        """Places of the keys that are not there yet, each key once."""
+        """Places of the keys that are not there yet, each key once.
+
+        Args:
+            kind: `photos` or `sketches`.
+            keys: what is looked for.
+        """
         first = {key: place for place, key in reversed(list(enumerate(keys)))}
         return sorted(place for key, place in first.items() if (kind, key) not in self._rows)
 
     def get(self, kind: Kind, keys: Sequence[str]) -> torch.Tensor:
         """Embeddings (keys, embedding_dim) on the CPU, in the order of the keys.
+
+        Args:
+            kind: `photos` or `sketches`.
+            keys: what is looked for.
 
         Raises:
             MissingDataError: one is not there.
@@ -143,6 +155,11 @@ class TeacherCache:
 
     def add(self, kind: Kind, keys: Sequence[str], embeddings: torch.Tensor) -> None:
         """Write embeddings (keys, embedding_dim) to disk, in the type they have.
+
+        Args:
+            kind: `photos` or `sketches`.
+            keys: one for each row; the last embedding of a key counts.
+            embeddings: (keys, embedding_dim).
 
         Raises:
             ParameterError: shapes do not fit.
@@ -195,6 +212,9 @@ def teacher_fingerprint(teacher: nn.Module) -> str:
     or a function that it holds) is not seen: `TeacherCache` also compares the embeddings of fixed pictures, which
     machines round differently, so that they make no hash.
 
+    Args:
+        teacher: any network, adapted or not.
+
     Example:
         >>> layer = nn.Linear(2, 2)
         >>> before = teacher_fingerprint(layer)
@@ -221,6 +241,9 @@ def teacher_fingerprint(teacher: nn.Module) -> str:
 
 def content_keys(pictures: torch.Tensor) -> list[str]:
     """A key for each picture of (batch, ...): a hash of its values, shape and type.
+
+    Args:
+        pictures: (batch, ...) of any type.
 
     Example:
         >>> first, second, third = content_keys(torch.tensor([[1, 2], [1, 2], [2, 1]]))

@@ -23,9 +23,9 @@ class Latency:
     """How long a call takes, in milliseconds.
 
     Args:
-        median: half of the calls were faster.
-        p10: a tenth of the calls were faster.
-        p90: nine tenths of the calls were faster.
+        median: milliseconds; half of the calls were faster.
+        p10: milliseconds; a tenth of the calls were faster.
+        p90: milliseconds; nine tenths of the calls were faster.
         milliseconds: of each call, in the order of time.
 
     Example:
@@ -41,6 +41,9 @@ class Latency:
     @classmethod
     def of(cls, milliseconds: list[float]) -> Latency:
         """The percentiles of what was measured, linearly interpolated.
+
+        Args:
+            milliseconds: one a call.
 
         Example:
             >>> Latency.of([3.0, 1.0, 2.0]).median
@@ -103,6 +106,10 @@ class Latencies:
 
         The interval lies between two of the ordered ratios, chosen by the binomial distribution (the sign test), so it
         assumes nothing of how times are distributed. Fewer than 6 rounds cannot give 95 %: it then spans all of them.
+
+        Args:
+            of: name of the call above the line.
+            to: name of the call below it.
 
         Raises:
             ParameterError: there is no call of this name.

@@ -5,6 +5,8 @@ A tutorial is a MyST notebook, `docs/tutorials/*.md`: Markdown whose `{code-cell
     python docs/cells.py run docs/tutorials/NAME.md             # with the settings under `short:` in its front matter
     python docs/cells.py run docs/tutorials/NAME.md --full      # with the settings that the page shows
     python docs/cells.py types .make/tutorials                  # writes .make/tutorials/NAME.py for mypy
+
+Other pages have plain `python` fences, which are one program too; those of README.md become fenced_README.py.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
-__all__ = ["Cell", "cells", "front_matter", "main", "run", "source", "tutorials"]
+__all__ = ["Cell", "cells", "fenced", "front_matter", "main", "run", "source", "tutorials"]
 
+_REPOSITORY = Path(__file__).resolve().parent.parent
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)^---\n", re.MULTILINE | re.DOTALL)
 
 
@@ -68,6 +71,16 @@ def source(page: Path) -> str:
     for cell in cells(page):
         lines += [""] * (cell.line - len(lines)) + cell.code.splitlines()
     return "\n".join(lines) + "\n"
+
+
+def fenced(page: Path) -> str:
+    """The `python` fences of a page as one script, each line where the page has it; empty where there are none."""
+    lines: list[str] = []
+    for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
+        if token.type == "fence" and token.info.strip() == "python":
+            assert token.map is not None  # a fence is a block, and blocks know their lines
+            lines += [""] * (token.map[0] + 1 - len(lines)) + token.content.splitlines()
+    return "\n".join(lines).rstrip()
 
 
 def run(page: Path, *, short: bool = True, namespace: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -135,6 +148,9 @@ def main(arguments: list[str] | None = None) -> None:
         old.unlink()
     for page in tutorials():
         (options.folder / f"{page.stem}.py").write_text(source(page), encoding="utf-8")
+    for page in [*_REPOSITORY.glob("*.md"), *(_REPOSITORY / "docs").glob("*.md")]:
+        if not cells(page) and (code := fenced(page)):
+            (options.folder / f"fenced_{page.stem}.py").write_text(code + "\n", encoding="utf-8")
 
 
 def _options(content: str) -> tuple[dict[str, Any], int]:

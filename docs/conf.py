@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
 from docutils.nodes import SkipNode, TextElement, math, math_block
 from latex2mathml.converter import convert
+from numpy.typing import ArrayLike
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.util.typing import stringify_annotation
 from sphinx.writers.html5 import HTML5Translator
 
 import sketchkit
@@ -86,8 +89,19 @@ def read_again(app: Sphinx, what: str, name: str, value: object, options: object
 def parsable(
     app: Sphinx, what: str, name: str, value: object, options: object, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """A signature that Sphinx can parse: a dataclass shows a default that is made anew as `<factory>`."""
-    return signature and signature.replace("<factory>", "..."), returns
+    """A signature that Sphinx can parse, and that names array types as the source does.
+
+    A dataclass shows a default that is made anew as `<factory>`, and numpy's aliases come as what they stand for.
+    """
+    return signature and _aliased(signature.replace("<factory>", "...")), returns and _aliased(returns)
+
+
+_NDARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[([^][]+)\]\]")
+_ARRAY_LIKE = stringify_annotation(ArrayLike, "smart")
+
+
+def _aliased(signature: str) -> str:
+    return _NDARRAY.sub(r"~numpy.typing.NDArray[\1]", signature).replace(_ARRAY_LIKE, "~numpy.typing.ArrayLike")
 
 
 def refer(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElement) -> TextElement | None:

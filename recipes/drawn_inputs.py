@@ -29,7 +29,7 @@ class SketchesByShape(NamedTuple):
 
     Args:
         images: one (sketches of the shape, channels, height, width) a shape.
-        rows: which sketches these are, one array a shape.
+        rows: which sketches these are, one (sketches of the shape,) int64 a shape.
     """
 
     images: list[torch.Tensor]
@@ -55,7 +55,7 @@ class DrawnInputs:
         stretch: how much pairs are stretched and sheared; see `PairedWarp.draw`.
         bend: how much they are bent.
         warps: the only ones that pairs have, beside being as they are; with none, pairs are warped anew in each epoch.
-        targets: the teacher's embeddings of photos and sketches, a version after the other, when there is a teacher.
+        targets: the teacher's embeddings (photos or sketches of all versions, embedding_dim), when there is a teacher.
     """
 
     adapted: AdaptedModel

@@ -159,7 +159,8 @@ def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]
 
     Args:
         this: the run.
-        teacher: a network, or what `teacher_embeddings` gave for it: the teacher may be of another run, or several.
+        teacher: a network, or what `teacher_embeddings` gave for it, (photos or sketches, embedding_dim): the teacher
+            may be of another run, or several.
     """
     student = this.config.student
     stage = this.stage("v1", asdict(student), asdict(this.config.teacher), this.config.data.photo_size)

@@ -98,7 +98,7 @@ def cached(
         folder: where caches lie.
         key: a fingerprint of all that the rows depend on.
         count: how many rows.
-        compute: a run of row numbers -> their rows.
+        compute: a run of row numbers -> their rows, (run, ...).
         name: shown on the bar.
         chunk: rows at a time.
 

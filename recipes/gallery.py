@@ -17,7 +17,12 @@ __all__ = ["Gallery", "Hits"]
 
 @dataclass(frozen=True)
 class Hits:
-    """What a search found, best first: keys and cosine similarities, a row a query."""
+    """What a search found, best first.
+
+    Args:
+        keys: of the photos, a list a query.
+        similarity: (queries, top) cosine similarities, -1 to 1.
+    """
 
     keys: list[list[str]]
     similarity: NDArray[np.float32]

@@ -43,7 +43,7 @@ class TrainingInputs:
         photo_of_sketch: (sketches,) int64.
         variants: unmirrored versions of each sketch.
         warped: a photo and its sketches have their versions in common.
-        targets: the teacher's embeddings of photos and sketches, when there is a teacher.
+        targets: the teacher's embeddings (photos or sketches, embedding_dim), when there is a teacher.
     """
 
     photos: list[NDArray[np.float16]]
@@ -180,7 +180,7 @@ def flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[np.int64]]:
-    """The sketches of each photo."""
+    """The sketches of each photo, (sketches of it,) each, from `photo_of_sketch` (sketches,)."""
     order = np.argsort(photo_of_sketch, kind="stable")
     return np.split(order, np.searchsorted(photo_of_sketch[order], np.arange(1, photos)))
 

@@ -41,7 +41,7 @@ def time_queries(query: Callable[[Sketch], object], sketches: SketchSet, count: 
 
 
 def of_chosen(rows: Mapping[int, torch.Tensor], chosen: NDArray[np.int64]) -> torch.Tensor:
-    """Of each drawing the row on its chosen canvas.
+    """Of each drawing the row on its chosen canvas, (drawings, columns).
 
     Args:
         rows: canvas size -> (drawings, columns).

@@ -36,7 +36,7 @@ class Retrieval(nn.Module):
         self.adapted, self.student, self.settings = adapted, student, training
 
     def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Losses of one batch of `TrainingInputs` or `DrawnInputs`: the sum, and its parts for the log."""
+        """Losses of one batch of `TrainingInputs` or `DrawnInputs`: the sum, and its parts for the log; scalars."""
         with passing("photos"):
             photos = self.adapted.embed(batch["photos"])
         sketches = {size: self._embedded(images, size) for size, images in batch["sketches"].items()}
@@ -60,11 +60,11 @@ class Retrieval(nn.Module):
     def terms(
         self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]
     ) -> dict[str, tuple[float, torch.Tensor]]:
-        """What is summed on one canvas: name -> weight and loss."""
+        """Name -> weight and loss on a canvas, of embeddings (sketches, embedding_dim) and (photos, embedding_dim)."""
         return {"task": (1.0, self.task(sketches, photos, batch))}
 
     def taught(self, *embeddings: torch.Tensor) -> torch.Tensor:
-        """KL of in-batch similarity softmaxes: of sketches and photos against those of who teaches."""
+        """KL of in-batch similarity softmaxes: of sketches and photos against those of who teaches; a scalar."""
         return similarity_distillation_loss(*embeddings, temperature=self.settings.temperature)
 
     def task(self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
@@ -88,7 +88,7 @@ class DistilledRetrieval(Retrieval):
     def terms(
         self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]
     ) -> dict[str, tuple[float, torch.Tensor]]:
-        """The task and the teacher's relations."""
+        """The task and the teacher's relations, of embeddings (sketches, embedding_dim) and (photos, embedding_dim)."""
         share = self.student.distillation_share
         return {
             "task": (1 - share, self.task(sketches, photos, batch)),
@@ -99,7 +99,7 @@ class DistilledRetrieval(Retrieval):
         }
 
     def relations(self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
-        """The relational distillation loss of one canvas."""
+        """One canvas's distillation loss of (sketches, embedding_dim) and (photos, embedding_dim); a scalar."""
         teacher_sketches, teacher_photos = batch["teacher_sketches"], batch["teacher_photos"]
         owner, negative = batch["owner"], batch["negative"]
         if self.student.distillation == "similarity":

@@ -58,7 +58,11 @@ class PairedSet:
             raise DataError(f"{error.filename}: this photo cannot be read: {error.strerror}") from None
 
     def take_photos(self, photos: Sequence[int] | NDArray[np.int64]) -> PairedSet:
-        """The part that belongs to some photos, photos in the order given."""
+        """The part that belongs to some photos, photos in the order given.
+
+        Args:
+            photos: (taken,) indices of photos.
+        """
         chosen = np.asarray(photos, np.int64)
         renumbered = np.full(len(self.photo_paths), -1, np.int64)
         renumbered[chosen] = np.arange(len(chosen))

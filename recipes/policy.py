@@ -118,7 +118,7 @@ class SelectorPolicy(nn.Module):
         self.register_buffer("flops", flops / flops.max(), persistent=False)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Losses of one batch of `policy_batches`, with what is worth watching."""
+        """Losses of one batch of `policy_batches`, with what is worth watching; scalars."""
         logits = self.selector(batch["sequences"], batch["lengths"])
         generator = torch.Generator().manual_seed(batch["seed"])
         weight = self.config.entropy_weight * (1 - batch["done"])

@@ -84,7 +84,7 @@ class RankTable:
             row: names the model, its fixed canvas included.
             sketches: keys.
             photos: key of each sketch's right photo.
-            ranks: of the right photos, 1 = best.
+            ranks: (sketches,) of the right photos, 1 = best.
             canvas: one for all sketches, or one each.
             split: what is evaluated.
             fold: from 0.

@@ -107,7 +107,9 @@ class PairedWarp:
         return sketches.with_points((moved * half + middle).astype(np.float32))
 
     def photos(self, pixels: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Photos bent; what comes from outside of a picture is white. An object that would grow out of it is shrunk.
+        """Photos bent, (pairs, 3, height, width); what comes from outside is white.
+
+        An object that would grow out of its picture is shrunk.
 
         Args:
             pixels: (pairs, 3, height, width).

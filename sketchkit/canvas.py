@@ -131,6 +131,9 @@ class Canvas:
     def of(cls, value: int | tuple[int, int] | Canvas | Mapping[str, Any]) -> Canvas:
         """A canvas from its size, from the mapping that `to_dict` gives, or from itself.
 
+        Args:
+            value: a side in pixels, a height and a width in pixels, a mapping, or a canvas.
+
         Raises:
             ParameterError: it is none of these, or the mapping names a field that does not exist.
         """
@@ -194,6 +197,9 @@ class Canvas:
         """Shape of the images of so many sketches: (sketches, height, width), or with planes as the second axis.
 
         On a `rectangular` canvas it is the most that they can take; those of `fitted` have their own.
+
+        Args:
+            sketches: how many.
         """
         if self.channels == "ink":
             return (sketches, self.height, self.width)
@@ -202,18 +208,16 @@ class Canvas:
     def enlarged(self, times: int) -> Canvas:
         """The same picture, in ink, `times` as large: each of its pixels in `times * times`.
 
+        Args:
+            times: a whole number, by how much the sides grow.
+
         Raises:
             ParameterError: it is larger than a canvas can be.
         """
-        return replace(
-            self,
-            size=(self.height * times, self.width * times),
-            line_width=_LINE_WIDTH,
-            line_width_px=self.line_share * self.side * times,
-            margin=self.margin_share,
-            min_line_px=0.0,
-            channels="ink",
-        )
+        pixels = self.line_share * self.side * times
+        line: dict[str, Any] = {"line_width": _LINE_WIDTH, "line_width_px": pixels, "min_line_px": 0.0}
+        size = (self.height * times, self.width * times)
+        return replace(self, size=size, margin=self.margin_share, channels="ink", **line)
 
     def fitted(self, drawings: Sketch | SketchSet | Iterable[Sketch]) -> tuple[list[Canvas], NDArray[np.int64]]:
         """The canvas that each drawing is really drawn on: itself, or where it is `rectangular`, one of its `shapes`.

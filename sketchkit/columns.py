@@ -79,14 +79,14 @@ class LazyColumns(Mapping[str, NDArray[Any]]):
 
 
 def column_lengths(columns: Mapping[str, NDArray[Any]]) -> dict[str, int]:
-    """How many values each column has; makes none."""
+    """How many values each column (rows, ...) has; makes none."""
     if isinstance(columns, LazyColumns):
         return dict.fromkeys(columns, columns.length)
     return {name: len(values) for name, values in columns.items()}
 
 
 def rows_of(columns: Mapping[str, NDArray[Any]], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
-    """The rows `start:stop` of columns, as views, or lazy as they are."""
+    """The rows `start:stop` of columns (rows, ...), as views, or lazy as they are."""
     if isinstance(columns, LazyColumns):
         return columns.rows(start, stop)
     return {name: values[start:stop] for name, values in columns.items()}
@@ -103,7 +103,7 @@ def row_of(columns: Mapping[str, NDArray[Any]], index: int) -> dict[str, Any]:
 
 
 def column_of(values: Sequence[Any]) -> NDArray[Any]:
-    """A typed array where all values share a simple type, else an object array that holds them as they are."""
+    """A typed array (values,) where all share a simple type, else an object array that holds them as they are."""
     if all(isinstance(value, str) for value in values):
         return np.array(values, dtype=object)
     if all(isinstance(value, bool) for value in values):
@@ -122,7 +122,7 @@ def column_of(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def concat_column(parts: Sequence[tuple[NDArray[Any] | None, int]]) -> NDArray[Any]:
-    """The values of one column of several sets, one after the other; None or NaN stand for a set that lacks it.
+    """One column of several sets, (rows of all,), one after the other; None or NaN stand for a set that lacks it.
 
     Args:
         parts: for each set its (rows,) values, or None, and how many rows it has.

@@ -20,7 +20,7 @@ __all__ = ["sheet_fragment", "sheet_html", "sheet_png", "sheet_svg"]
 _CAPTION = 16  # pixels below a cell
 _GAP = 8
 _COLUMNS = 10
-_IMAGE = 'role="img"'
+_IMAGE = 'role="img" aria-label='
 _STYLE = (
     "<style>.sketchkit-sheet{display:grid;grid-template-columns:repeat(auto-fill,minmax(%dpx,1fr));gap:.75em}"
     ".sketchkit-sheet figure{margin:0;text-align:center;min-width:0}"
@@ -127,8 +127,9 @@ def sheet_fragment(sketches: SketchSet, *, cell: int = 96) -> str:
     """
     _grid(len(sketches), cell, 1)
     figures = [
-        f"<figure>{_sized(sketch, _IMAGE)}<figcaption title={_quoted(name)}>{escape(name)}</figcaption></figure>\n"
-        for sketch, name in zip(sketches, _names(sketches), strict=True)
+        f"<figure>{_sized(sketch, _IMAGE + _quoted(name or f'drawing {index}'))}"
+        f"<figcaption title={_quoted(name)}>{escape(name)}</figcaption></figure>\n"
+        for index, (sketch, name) in enumerate(zip(sketches, _names(sketches), strict=True))
     ]
     return f'{_STYLE % (cell, cell)}\n<div class="sketchkit-sheet">\n{"".join(figures)}</div>\n'
 

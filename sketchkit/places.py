@@ -61,7 +61,15 @@ def interpolated(
     stroke_offsets: NDArray[np.int64],
     sketch_offsets: NDArray[np.int64],
 ) -> SketchSet:
-    """The drawings at these places; time and float columns lie between, other columns are those of the point before."""
+    """The drawings at these places; time and float columns lie between, other columns are those of the point before.
+
+    Args:
+        block: the drawings whose points the places lie between.
+        left: (places,) int64, the point before each place.
+        weight: (places,) float64, 0 to 1, how far along to the next point.
+        stroke_offsets: (strokes + 1,) int64, of the places.
+        sketch_offsets: (sketches + 1,) int64, of the strokes.
+    """
     axes = [between(block.points[:, axis], left, weight) for axis in (0, 1)]
     columns: dict[str, NDArray[Any]] = {}
     for name, values in block.point_columns.items():

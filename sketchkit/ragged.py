@@ -75,7 +75,7 @@ def finite_extents(points: NDArray[Any], offsets: NDArray[np.int64]) -> tuple[ND
 
 
 def joined(offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """For each element but the last, whether the next one is in the same group."""
+    """For each element but the last, (offsets[-1] - 1,), whether the next one is in the same group."""
     inside = np.ones(max(int(offsets[-1]) - 1, 0), bool)
     starts = offsets[1:-1]
     starts = starts[(starts > 0) & (starts < offsets[-1])]

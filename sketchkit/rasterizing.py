@@ -59,7 +59,7 @@ def rasterize(
         line_width: share of the side; default 2.5 / 256.
         fit: "tight" (default) or "keep"; see `Canvas`.
         margin: share of the side; default half the line's width.
-        extent: for "keep"; default 256.
+        extent: for "keep": side of the square that is drawn, in the drawings' own units; default 256.
         min_line_px: least width of lines in pixels; default 0.
         line_width_px: width of lines in pixels, instead of `line_width`.
         channels: what a pixel holds; default "ink". Any other, or a sequence of names, gives images (sketches,

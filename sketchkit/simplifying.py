@@ -134,6 +134,9 @@ def quickdraw_simplify(sketches: Sketches) -> Sketches:
     distance, nor that rounding comes last: with these, 91 % of 2,294 published drawings come out the same to the last
     bit, and 99.6 % of their points (with the distance to the segment 22 % and 85 %).
 
+    Args:
+        sketches: raw drawings, in any units.
+
     Raises:
         DataError: a coordinate is NaN or infinite.
     """

@@ -27,7 +27,7 @@ class Sketch:
         label: the class, when known.
         key: what names the drawing in its file.
         meta: whatever else the file said about it.
-        point_columns: one value a point, for instance `time` (ms), `pressure`, `part`.
+        point_columns: (points,) each, for instance `time` in milliseconds, `pressure`, `part`.
 
     Example:
         >>> roof = Sketch.from_strokes([[(0, 9), (5, 0), (9, 9)]], label="roof")
@@ -94,6 +94,11 @@ class Sketch:
         """Build a drawing from stroke-3 rows `(dx, dy, pen)`; pen 1 lifts AFTER that point.
 
         Source: sketch-rnn's data format, https://github.com/hardmaru/sketch-rnn-datasets.
+
+        Args:
+            array: (points, 3), steps in any units.
+            label: the class, when known.
+            key: what names the drawing.
 
         Raises:
             DataError: the array is not (n, 3).
@@ -176,7 +181,8 @@ class Sketch:
         return sketch_to_svg(self, stroke_width=stroke_width)
 
     def _repr_svg_(self) -> str:
-        return self.to_svg()
+        # A notebook may have a dark ground, and shows an SVG as an image, which inherits no color.
+        return self.to_svg().replace('style="', 'style="color:black;background:white;', 1)
 
     def __repr__(self) -> str:
         named = "".join(

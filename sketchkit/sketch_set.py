@@ -66,7 +66,10 @@ class SketchSet:
         drawings = list(sketches)
         for sketch in drawings:
             if not isinstance(sketch, Sketch):
-                raise ParameterError(f"from_sketches takes Sketch objects, not {type(sketch).__name__}")
+                raise ParameterError(
+                    f"from_sketches takes Sketch objects, not {type(sketch).__name__}; Sketch.from_strokes makes one "
+                    "of lists of points"
+                )
             if sketch.offsets[-1] != len(sketch.points):
                 raise DataError(f"a sketch has offsets up to {sketch.offsets[-1]} for {len(sketch.points)} points")
         if not drawings:
@@ -84,6 +87,9 @@ class SketchSet:
     @classmethod
     def concat(cls, sets: Iterable[SketchSet]) -> SketchSet:
         """Join sets, in order; a column that some lack is filled with None or NaN.
+
+        Args:
+            sets: any number of them, also none.
 
         Raises:
             DataError: some sets carry a point column that others lack.
@@ -185,7 +191,11 @@ class SketchSet:
         return f"<p>{escape(repr(self))}</p>\n{sheet_fragment(shown.keep_points(finite))}{more}"
 
     def with_points(self, points: NDArray[np.float32]) -> SketchSet:
-        """The same strokes and columns over other coordinates of the same shape, (points, 2) float32."""
+        """The same strokes and columns over other coordinates of the same shape, (points, 2) float32.
+
+        Args:
+            points: (points, 2) float32, x to the right and y down.
+        """
         return SketchSet(points, self.stroke_offsets, self.sketch_offsets, self.columns, self.point_columns)
 
     def with_columns(self, **columns: ArrayLike) -> SketchSet:
@@ -209,6 +219,9 @@ class SketchSet:
     def keep_points(self, keep: NDArray[np.bool_]) -> SketchSet:
         """The points where `keep` (points,) is true; strokes may become empty, none is removed.
 
+        Args:
+            keep: (points,) bool.
+
         Raises:
             ParameterError: `keep` is no boolean mask of this length.
         """
@@ -224,6 +237,9 @@ class SketchSet:
 
     def keep_strokes(self, keep: NDArray[np.bool_]) -> SketchSet:
         """The strokes where `keep` (strokes,) is true; drawings may become empty, none is removed.
+
+        Args:
+            keep: (strokes,) bool.
 
         Raises:
             ParameterError: `keep` is no boolean mask of this length.

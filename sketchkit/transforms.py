@@ -29,6 +29,9 @@ def normalize(sketches: Sketches) -> Sketches:
 
     A drawing without extent (a point) is only moved.
 
+    Args:
+        sketches: in any units.
+
     Raises:
         DataError: a coordinate is NaN or infinite.
 
@@ -48,7 +51,7 @@ def fit(
 
     Args:
         sketches: one drawing or many.
-        size: the side of the square.
+        size: the side of the square, in the units that points get.
         margin: what stays free on each side, as a share of `size`, as in `Canvas`; 0 to below 0.5.
         align: "center" puts the drawing in the middle, "corner" at the top left.
 

@@ -19,6 +19,9 @@ from sketchkit.recipes.cli import app
 
 from rooms import REPOSITORY, modules
 
+sys.path.append(str(REPOSITORY / "docs"))
+import cells
+
 PAGES = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")])
 FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<kind>[^`\n]*)\n(?P<code>.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
 
@@ -41,22 +44,10 @@ def test_docstring_examples(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert not runner.failures, "".join(report)
 
 
-def python_of(page: Path) -> str:
-    """The Python of a page as one script, each line where the page has it: a traceback then names the page's line."""
-    text = page.read_text(encoding="utf-8")
-    lines = [""] * text.count("\n")
-    for block in FENCE.finditer(text):
-        if block["kind"] == "python":
-            first = text.count("\n", 0, block.start("code"))
-            code = block["code"].splitlines()
-            lines[first : first + len(code)] = code
-    return "\n".join(lines).rstrip()
-
-
 @each_page
 def test_the_python_of_a_page_runs_and_prints_what_it_says(page: Path, tmp_path: Path) -> None:
     """A line `print(...)  # -> text` prints the text; three dots in it stand for anything."""
-    code = python_of(page)
+    code = cells.fenced(page)  # each line where the page has it: a traceback names the page's line
     if not code:
         return
     script = tmp_path / f"{page.stem}.py"

@@ -80,7 +80,7 @@ class Policy:
 
 
 def stacked(parts: Sequence[Outcomes], value: Callable[[Outcomes], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """A value of several outcomes, one under another.
+    """A value (sketches, canvases) of several outcomes, one under another.
 
     Raises:
         ParameterError: there are no outcomes.
@@ -103,7 +103,7 @@ def photo_groups(parts: Sequence[Outcomes]) -> NDArray[np.int64]:
 def over_seeds(
     parts: Sequence[Outcomes], value: Callable[[Outcomes], NDArray[np.float64]]
 ) -> tuple[SketchSet, NDArray[np.float64]]:
-    """Each sketch once, with the mean over seeds of a value of it: one lucky rank says little.
+    """Each sketch once, with the mean over seeds of a value (sketches, ...) of it: one lucky rank says little.
 
     Raises:
         DataError: seeds of one fold have other sketches.

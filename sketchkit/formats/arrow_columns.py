@@ -46,7 +46,7 @@ def to_arrow(name: str, values: NDArray[Any]) -> pa.Array:
 
 
 def to_numpy(array: pa.Array, dtype: str | None = None) -> NDArray[Any]:
-    """The values of an Arrow array: numbers and times typed, all else, and what has nulls, as objects.
+    """The values (rows, ...) of an Arrow array: numbers and times typed, all else, and what has nulls, as objects.
 
     Args:
         array: any array whose content has been validated.

@@ -113,7 +113,7 @@ def drawing_field(kind: pa.DataType) -> pa.Field:
 
 
 def array_of(values: NDArray[Any]) -> pa.Array:
-    """Plain numbers as an Arrow array over the same memory."""
+    """Plain numbers (rows, ...) as an Arrow array over the same memory."""
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 

@@ -58,7 +58,7 @@ class Member:
     data: memoryview
 
     def numbers(self) -> NDArray[np.number]:
-        """The array, a view of its bytes.
+        """The array, of any shape, a view of its bytes.
 
         Raises:
             DataError: it holds no plain numbers, or its shape does not fit its bytes.

@@ -57,7 +57,7 @@ class ListStart:
     Args:
         byte: where reading stopped.
         length: how many items there are to be.
-        first: the first item.
+        first: the first item, of any shape.
         memo: where `_reconstruct`, `ndarray`, the text "b" and the item's dtype are in pickle's memo, -1 for not there;
             and how many entries it has, -1 when they are not numbered from 0.
     """

@@ -130,7 +130,8 @@ def detect(source: Source) -> Format:
         what = "a folder without drawings"
     else:
         what = f"starts with {head[:16]!r}" if head else "is empty"
-    raise FormatError(f"no known format fits: {what}; tried {', '.join(names())}. format= names one")
+    hint = "; Sketch.from_strokes takes what json.load makes of a list of strokes" if head.startswith(b"[[") else ""
+    raise FormatError(f"no known format fits: {what}; tried {', '.join(names())}. format= names one{hint}")
 
 
 def for_writing(path: Path) -> Format:

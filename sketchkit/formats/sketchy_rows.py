@@ -31,12 +31,12 @@ class Rows:
 
     Args:
         points: (rows, 2) float64.
-        pen: (rows,) int64, and so all that follow.
-        stroke: the column `strokeID`.
-        sketch: the column `sketchID`.
-        photo: what `RowReader.text` knows the photo by.
-        line: the row's line in the file, counted from 1.
-        label: what `RowReader.text` knows the label by, or None.
+        pen: (rows,) int64.
+        stroke: (rows,) int64, the column `strokeID`.
+        sketch: (rows,) int64, the column `sketchID`.
+        photo: (rows,) int64, what `RowReader.text` knows the photo by.
+        line: (rows,) int64, the row's line in the file, counted from 1.
+        label: (rows,) int64, what `RowReader.text` knows the label by, or None.
     """
 
     points: NDArray[np.float64]
@@ -64,7 +64,7 @@ class Rows:
         )
 
     def starts(self) -> NDArray[np.int64]:
-        """Where each run of rows of one drawing begins."""
+        """Where each run of rows of one drawing begins, (runs,)."""
         if not len(self):
             return np.zeros(0, np.int64)
         changes = (np.diff(self.photo) != 0) | (np.diff(self.sketch) != 0)

@@ -28,7 +28,7 @@ def format_drawings(
         numbers: (lists of a stroke, points), of at most eight digits.
         stroke_offsets: (strokes + 1,)
         sketch_offsets: (sketches + 1,)
-        out: as many bytes as the constants above tell, filled.
+        out: (bytes,), as many as the constants above tell, filled.
         ends: (sketches,), filled: where the text of each drawing ends.
     """
     at = 0

@@ -22,7 +22,7 @@ def halve(source: NDArray[Any], halving: int, sums: NDArray[np.uint16], images: 
     """Halve images (images, 2 * height, 2 * width): the sums of four into `sums`, their rounded means into `images`.
 
     Args:
-        source: uint8 pixels where `halving` is 1, else the `sums` of the halving before.
+        source: (images, 2 * height, 2 * width), uint8 pixels where `halving` is 1, else `sums` of the halving before.
         halving: 1 to `MAX_HALVINGS`.
         sums: (images, height, width), each the sum of `4**halving` pixels.
         images: (images, height, width), rounded half up.

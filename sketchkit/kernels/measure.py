@@ -24,8 +24,9 @@ def ink_in_cells(
 ) -> None:
     """Length of line in each cell of a square, and what of it lies in cells where an earlier stroke has been.
 
-    The square of drawing b starts at `origin[b]` and has the side `side[b]`; lengths are in sides of a cell. `ink` and
-    `again` come in zero; a side that is not finite makes both NaN.
+    The square of drawing b starts at `origin[b]` (sketches, 2) and has the side `side[b]` (sketches,); lengths are in
+    sides of a cell. `ink` (sketches, cells, cells) and `again` (sketches,) come in zero; a side that is not finite
+    makes both NaN.
     """
     cells = ink.shape[1]
     owner = np.empty((cells, cells), np.int64)
@@ -100,7 +101,7 @@ def count_crossings(
     sketch_offsets: NDArray[np.int64],
     crossings: NDArray[np.float64],
 ) -> None:
-    """For each drawing, how many pairs of its segments cross in a point inside both.
+    """For each drawing, how many pairs of its segments cross in a point inside both: `crossings` (sketches,).
 
     Segments are taken by their left ends, and each is held against those that begin before it ends.
     """

@@ -55,7 +55,8 @@ def fill_records(
 ) -> None:
     """Where each record starts, its fields, the offsets of its strokes and points, and x and y in turn.
 
-    The arrays are of the sizes that `count_records` tells, `points` of twice as many.
+    The arrays are of the sizes that `count_records` tells: `starts`, `keys`, `countries`, `flags` and `timestamps`
+    (records,), `sketch_offsets` (records + 1,), `stroke_offsets` (strokes + 1,), `points` (2 * points,).
     """
     at, stroke, point = 0, 0, 0
     sketch_offsets[0], stroke_offsets[0] = 0, 0

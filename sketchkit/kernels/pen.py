@@ -37,7 +37,7 @@ def pen_rows(
         sketch_offsets: (sketches + 1,)
         ink: (strokes,) length of each, or nothing: it counts only where the strokes' ends alone are too many.
         max_points: the most points of a drawing.
-        rows: room for as many rows as points stay, and one more a drawing; filled.
+        rows: (rows, 5), room for as many as points stay, and one more a drawing; filled.
         row_offsets: (sketches + 1,), filled.
 
     Returns:

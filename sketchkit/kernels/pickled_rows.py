@@ -37,14 +37,14 @@ def find_arrays(
     """Where the bytes of each array start, and its rows.
 
     Args:
-        data: the pickle.
+        data: (bytes,), the pickle.
         at: the byte after an item of the list, within a MARK.
         memo: where `_reconstruct`, `ndarray`, the text "b" (or -1) and the dtype are in the memo, and how many entries
             it has (or -1 when they are not numbered 0, 1, ...).
         itemsize: bytes of a number.
         first: the index of the first array to be found.
-        starts: takes the bytes at which the arrays start.
-        counts: takes their rows.
+        starts: (arrays,), takes the bytes at which the arrays start.
+        counts: (arrays,), takes their rows.
 
     Returns:
         The byte of the TUPLE that ends the list's array, or -1 where anything else is met.
@@ -77,7 +77,7 @@ def find_arrays(
 def gather(
     data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64], out: NDArray[np.uint8]
 ) -> None:
-    """Put pieces of data behind each other."""
+    """Put pieces of data, `starts` and `lengths` (pieces,), behind each other into `out` (bytes of all,)."""
     at = 0
     for index in range(len(starts)):
         start, length = starts[index], lengths[index]
@@ -87,7 +87,7 @@ def gather(
 
 @njit(cache=True, nogil=True)
 def count_strokes(rows: NDArray[np.generic], offsets: NDArray[np.int64]) -> int:
-    """How many strokes the drawings `rows[offsets[i]:offsets[i + 1]]` have; the last row of one ends a stroke."""
+    """How many strokes drawings `rows[offsets[i]:offsets[i + 1]]` (rows, 3) have; the last row of one ends a stroke."""
     count = 0
     for drawing in range(len(offsets) - 1):
         for row in range(offsets[drawing], offsets[drawing + 1]):

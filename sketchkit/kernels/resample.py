@@ -22,9 +22,10 @@ def every(
     left: NDArray[np.int64],
     weight: NDArray[np.float64],
 ) -> None:
-    """Places every `spacing` along each stroke, and its last point; `steps` is each point's distance from the last.
+    """Places every `spacing` along each stroke, and its last point; `left` and `weight` (places,) are filled.
 
-    `new_offsets` says how many places a stroke gets.
+    `steps` (points,) is each point's distance from the last; `new_offsets` (strokes + 1,) says how many places a stroke
+    gets.
     """
     for stroke in range(len(stroke_offsets) - 1):
         first, last = stroke_offsets[stroke], stroke_offsets[stroke + 1] - 1
@@ -56,7 +57,8 @@ def until(
     """For each stroke, how many of its points lie within the first `fraction` of its drawing's ink, and the rest.
 
     Where the pen is between two points when the ink is used up, `weight` says how far along; else it is 0. A stroke
-    that is not begun by then counts -1.
+    that is not begun by then counts -1. `steps` (points,) is each point's distance from the last, `ink` (strokes,) is
+    each stroke's length; `counts` and `weight` (strokes,) are filled.
     """
     for sketch in range(len(sketch_offsets) - 1):
         strokes = range(sketch_offsets[sketch], sketch_offsets[sketch + 1])

@@ -32,7 +32,7 @@ def parse_rows(
     """How many rows (bytes,) data hold, or -1 where one is not plain; fills the arrays, one row each.
 
     Args:
-        data: whole lines.
+        data: (bytes,), whole lines.
         kinds: (columns,), DECIMAL_X, DECIMAL_Y, NAME, OTHER, or WHOLE plus the column of `whole`.
         points: (rows, 2).
         whole: (rows, whole columns).

@@ -36,8 +36,8 @@ def within(
 ) -> None:
     """The points that stay, packed, and the strokes' new offsets; coordinates must be finite.
 
-    `new_points` has room for all; `new_offsets[-1]` says how many there are. `kept` takes their old indices, unless it
-    is empty.
+    `new_points` (points, 2) has room for all; `new_offsets` (strokes + 1,) says at its end how many there are. `kept`
+    (points,) takes their old indices, unless it is empty.
     """
     longest = _longest(stroke_offsets)
     xs, ys = np.empty(longest, np.float64), np.empty(longest, np.float64)
@@ -93,7 +93,7 @@ def rank(
     significance: NDArray[np.float64],
     depth: NDArray[np.int64],
 ) -> None:
-    """For each point, the epsilon at which it vanishes, and how many splits came before its own.
+    """For each point, (points,) both, the epsilon at which it vanishes, and how many splits came before its own.
 
     Ends of strokes get infinity. A point's value is at most that of the split it came from. A stretch whose value is
     at most `floor` is not split further: its points all get that value.

@@ -23,7 +23,7 @@ def gaussian(
     sigma: float,
     smoothed: NDArray[np.float64],
 ) -> None:
-    """Each point's mean of the stroke around it; `steps` is each point's distance from the last along the stroke.
+    """Each point's mean of the stroke around it, `smoothed` (points, 2); `steps` (points,): distances from the last.
 
     A point weighs as much as the line it stands for (half of its two steps). Beyond an end the stroke goes on as its
     own image, turned by half about that end: the ends stay. A sigma above the stroke's length counts as its length.

@@ -49,7 +49,7 @@ def fill_cubic(
     start: int,
     shares: int,
 ) -> None:
-    """The ends of the chords, `points[start : start + shares]`; the curve's own start is not among them."""
+    """The ends of the chords, `points[start : start + shares]` (shares, 2); the curve's own start is not among them."""
     linear_x, linear_y = 3 * (x1 - x0), 3 * (y1 - y0)
     square_x, square_y = 3 * (x2 - x1) - linear_x, 3 * (y2 - y1) - linear_y
     cube_x, cube_y = x3 - x0 - linear_x - square_x, y3 - y0 - linear_y - square_y
@@ -72,7 +72,7 @@ def count_shares(control: NDArray[np.float64], tolerance: float, shares: NDArray
 
 @uncounted
 def fill_cubics(control: NDArray[np.float64], starts: NDArray[np.int64], points: NDArray[np.float32]) -> None:
-    """`fill_cubic` of each curve: into `points[starts[curve] : starts[curve + 1]]`."""
+    """`fill_cubic` of each curve, `control` (curves, 8): into `points[starts[curve] : starts[curve + 1]]`."""
     for curve in range(len(control)):
         p, start = control[curve], starts[curve]
         fill_cubic(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], points, start, starts[curve + 1] - start)

@@ -18,7 +18,7 @@ def gather_texts(
     """Write texts one after the other, a newline after each, those seen lately once.
 
     Args:
-        data: the bytes.
+        data: (bytes,).
         spans: (texts, 2): where each one starts and ends; none holds a newline.
         out: (bytes of all texts + texts,), filled.
         index: (texts,), filled: which of those written each text is.

@@ -24,7 +24,8 @@ def effective_areas(
 
     Once none of a stroke is below `enough` the rest is not told apart: areas are then of `enough` or more.
 
-    `order` takes minus the turn at which a point goes, so that of two points the one that goes later has the lower.
+    `areas` (points,) takes them. `order` (points,) takes minus the turn at which a point goes, so that of two points
+    the one that goes later has the lower.
     """
     longest = 0
     for stroke in range(len(stroke_offsets) - 1):

@@ -71,6 +71,21 @@ def test_cells_are_read_with_their_lines_and_tags(page: Path) -> None:
     assert "steps = 7" not in written
 
 
+def test_the_fences_of_a_page_are_one_script_with_its_lines(page: Path) -> None:
+    written = pages.fenced(page).splitlines()
+    lines = PAGE.splitlines()
+    assert written == [""] * lines.index("steps = 7") + ["steps = 7"]
+
+
+def test_pages_are_written_out_for_the_type_checker(tmp_path: Path) -> None:
+    pages.main(["types", str(tmp_path)])
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written >= {"retrieval.py", "index.py", "fenced_README.py", "fenced_contributing.py"}
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+    code = (tmp_path / "fenced_README.py").read_text(encoding="utf-8").splitlines()
+    assert [line for number, line in enumerate(code) if line and line != readme[number]] == []
+
+
 @pytest.mark.parametrize(("short", "steps"), [(True, 2), (False, 100)])
 def test_short_settings_follow_the_parameters_cell(page: Path, short: bool, steps: int) -> None:
     assert pages.run(page, short=short)["squares"] == [step**2 for step in range(steps)]

@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 
+from sketchkit import SketchSet, read, write
 from sketchkit.adapters import AdaptedModel
 from sketchkit.recipes.config import load_config
 from sketchkit.recipes.fgsbir import run
@@ -107,6 +108,17 @@ def test_a_drawing_finds_a_photo_from_the_command_line(undisturbed, paired_folde
         similarity.sort(descending=True)[0][:4].tolist(), abs=2e-4
     )
     assert len({line.split()[1] for line in lines}) == 4
+
+
+def test_several_drawings_of_another_format_are_searched_one_by_one(undisturbed, paired_folder, tmp_path, main_here):
+    shapes = [paired_folder / "sketch" / f"shape0{index}-1.svg" for index in (3, 7)]
+    alone = [main_here("search", undisturbed / "v2" / "model", paired_folder / "photo", shape) for shape in shapes]
+    write(SketchSet.concat([read(shape) for shape in shapes]), tmp_path / "two.ndjson")
+    both = main_here("search", undisturbed / "v2" / "model", paired_folder / "photo", tmp_path / "two.ndjson")
+    assert both.returncode == 0, both.stderr
+    expected = [line.split()[-1] for one in alone for line in one.stdout.splitlines()]
+    assert [line.split()[-1] for line in both.stdout.splitlines()] == expected
+    assert [line.split(",")[0] for line in both.stdout.splitlines() if "drawn at" in line] == ["drawing 0", "drawing 1"]
 
 
 def test_a_finished_run_is_not_trained_again(undisturbed, paired_folder, monkeypatch):

@@ -66,6 +66,15 @@ def test_a_notebook_shows_the_first_drawings():
     assert "<figure>" in broken._repr_html_()
 
 
+def test_a_screen_reader_is_told_which_drawing_it_is():
+    named, plain = drawings(2), drawings(2)[:2].with_columns(key=[None, None], label=["roof", None])
+    for sheet, names in ((named, None), (plain, ["roof", "drawing 1"])):
+        root = ElementTree.fromstring(f"<div>{sheet_fragment(sheet).split('</style>')[1]}</div>")
+        found = [one.get("aria-label") for one in root.iter(f"{SVG}svg")]
+        assert all(found)
+        assert names is None or found == names
+
+
 @pytest.mark.parametrize("make", [sheet_png, sheet_svg, sheet_html])
 def test_wrong_sizes(make):
     with pytest.raises(ParameterError, match="cell must be at least 1, not 0"):

@@ -1,5 +1,6 @@
 import importlib.metadata
 import io
+import json
 import subprocess
 import sys
 import warnings
@@ -91,6 +92,14 @@ def test_a_file_of_no_known_format_says_what_was_tried(content, tmp_path):
         match=r"unknown: no known format fits: starts with b.*; tried .*qmul, quickdraw, quickdraw-binary, ",
     ):
         sketchkit.read(path)
+
+
+def test_a_json_list_of_strokes_is_no_format_and_the_message_says_what_takes_it(tmp_path):
+    path = tmp_path / "strokes.json"
+    path.write_text("[[[0, 9], [5, 0], [9, 9]]]")
+    with pytest.raises(FormatError, match=r"Sketch\.from_strokes takes what json\.load makes of a list of strokes"):
+        sketchkit.read(path)
+    assert len(sketchkit.Sketch.from_strokes(json.loads(path.read_text())).points) == 3
 
 
 def test_a_folder_without_drawings_says_so(tmp_path):

@@ -104,3 +104,10 @@ def test_a_drawing_cannot_be_written_to():
             array[0] = 1
     points[0] = time[0] = 5  # whoever made the arrays may still write to them
     assert np.shares_memory(sketch.points, points)
+
+
+def test_a_notebook_shows_dark_ink_on_white_whatever_its_ground():
+    shown = Sketch.from_strokes([[(0, 9), (5, 0), (9, 9)]], label='style="color:red"')._repr_svg_()
+    root = shown[: shown.index(">")]
+    assert "color:black;background:white;" in root.partition(" data-label=")[0]
+    assert shown.count("background:white") == 1
