@@ -131,7 +131,7 @@ class Latencies:
         return "\n".join(f"{name:<{width}}  {each}" for name, each in self.calls.items())
 
     def _repr_html_(self) -> str:
-        head = "<tr><th></th><th>median, ms</th><th>p10</th><th>p90</th><th>runs</th></tr>"
+        head = "<tr><td></td><th>median, ms</th><th>p10</th><th>p90</th><th>runs</th></tr>"
         rows = [
             f"<tr><th>{escape(name)}</th><td>{each.median:.2f}</td><td>{each.p10:.2f}</td><td>{each.p90:.2f}</td>"
             f"<td>{each.runs}</td></tr>"
