@@ -71,3 +71,11 @@ def test_nothing_to_time_is_said() -> None:
         latencies({"call": int}, threads=0)
     with pytest.raises(ParameterError, match="there are a"):
         Latencies({"a": Latency.of([1.0])}).ratio("a", "b")
+
+
+def test_a_notebook_shows_a_row_a_call_and_no_header_without_words() -> None:
+    """To a screen reader such a header is none: axe's rule empty-table-header."""
+    html = latencies({"one": int, "<other>": int}, repeats=1, warmup=0)._repr_html_()
+    assert html.count("<tr>") == 3
+    assert "&lt;other&gt;" in html
+    assert "<th></th>" not in html
