@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from html import escape
 from math import comb
 from time import perf_counter
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sketchkit.adapters.html_table import html_table
 from sketchkit.errors import ParameterError
 
 __all__ = ["Latencies", "Latency", "Ratio", "latencies", "latency"]
@@ -131,13 +131,11 @@ class Latencies:
         return "\n".join(f"{name:<{width}}  {each}" for name, each in self.calls.items())
 
     def _repr_html_(self) -> str:
-        head = "<tr><td></td><th>median, ms</th><th>p10</th><th>p90</th><th>runs</th></tr>"
         rows = [
-            f"<tr><th>{escape(name)}</th><td>{each.median:.2f}</td><td>{each.p10:.2f}</td><td>{each.p90:.2f}</td>"
-            f"<td>{each.runs}</td></tr>"
+            [name, f"{each.median:.2f}", f"{each.p10:.2f}", f"{each.p90:.2f}", str(each.runs)]
             for name, each in self.calls.items()
         ]
-        return "\n".join(["<table>", head, *rows, "</table>"])
+        return html_table("Milliseconds a call", ["", "median", "p10", "p90", "runs"], rows)
 
 
 def latency(call: Callable[[], Any], *, repeats: int = 20, warmup: int = 3, threads: int | None = 1) -> Latency:

@@ -79,3 +79,4 @@ def test_a_notebook_shows_a_row_a_call_and_no_header_without_words() -> None:
     assert html.count("<tr>") == 3
     assert "&lt;other&gt;" in html
     assert "<th></th>" not in html
+    assert "<th>median</th>" in html
