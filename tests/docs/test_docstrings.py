@@ -1,11 +1,11 @@
-"""Docstrings say what a reader of the reference asks: every parameter of the packages' names, every array's shape."""
+"""Docstrings say what a reader of the reference asks: a word on every parameter, every array's shape."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ ARRAY = re.compile(r"\b(Tensor|NDArray|ArrayLike|ndarray)\b")
 _INSIDE = r"(?:[^()]|\([^()]*\))*"  # brackets hold brackets: ((1 + warps) * photos, embedding_dim)
 SHAPE = re.compile(rf"\({_INSIDE},{_INSIDE}\)|\bscalars?\b|\bany shape\b|\bsame shape\b")
 ELSEWHERE = re.compile(r"\b(?:[Ss]ee|as of|as in|those of|as)\s+`[\w.]+`")
+HELP = re.compile(r"^Annotated\[.*\bhelp=['\"]\w", re.DOTALL)
 MODULES = {name: path for name, path in modules().items() if not name.endswith("__main__")}
 
 
@@ -115,15 +116,27 @@ def vocabulary_of(module: str, tree: ast.Module) -> str:
     return f"{ast.get_docstring(tree) or ''}\n{shared}"
 
 
-def untold(entry: Documented, vocabulary: str = "") -> list[str]:
-    """Parameters without an entry that stand nowhere in backticks; none where another docstring is referred to."""
+def helped(tree: ast.Module) -> set[str]:
+    """The names that a module gives to annotations with a help text, for the options of several commands."""
+    named = [node for node in tree.body if isinstance(node, ast.Assign) and HELP.search(_source(node.value))]
+    return {_source(target) for node in named for target in node.targets}
+
+
+def untold(entry: Documented, vocabulary: str = "", options: Collection[str] = ()) -> list[str]:
+    """Parameters without an entry that stand nowhere in backticks; none where another docstring is referred to.
+
+    What a command's annotation, or one of `options`, has a help text for is told of there.
+    """
     told = entry.arguments
     if not told and ELSEWHERE.search(entry.prose):
         return []
     return [
         name
-        for name in entry.parameters
-        if name not in told and f"`{name}`" not in entry.prose and f"`{name}` (" not in vocabulary
+        for name, annotation in entry.parameters.items()
+        if name not in told
+        and f"`{name}`" not in entry.prose
+        and f"`{name}` (" not in vocabulary
+        and not (HELP.search(annotation) or annotation in options)
     ]
 
 
@@ -151,12 +164,13 @@ def test_every_array_has_a_shape(module: str) -> None:
     assert {name: fault for name, fault in faults.items() if fault} == {}
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("sketchkit.recipes")])
+@pytest.mark.parametrize("module", MODULES)
 def test_every_parameter_is_told_of(module: str) -> None:
-    """By an entry, by its name in the prose, by a docstring that is referred to, or once for the whole module."""
+    """By an entry, by its name in the prose, by a docstring referred to, once for the module, or in a help text."""
     tree = ast.parse(Path(MODULES[module]).read_text(encoding="utf-8"))
     names = vocabulary_of(module, tree)
-    faults = {entry.name: untold(entry, names) for entry in documented(tree, exported(tree))}
+    options = helped(tree)
+    faults = {entry.name: untold(entry, names, options) for entry in documented(tree, exported(tree))}
     assert {name: fault for name, fault in faults.items() if fault} == {}
 
 
@@ -223,6 +237,14 @@ class Point:
 
     def moved(self, third: int) -> None:
         \"\"\"Somewhere.\"\"\"
+
+Helped = Annotated[int, typer.Option(help="So many.")]
+
+def command(first: Helped, second: Annotated[str, Option(help="")], fourth: Annotated[str, Option(help="Which.")]):
+    \"\"\"Do it.\"\"\"
 """
-    entries = documented(ast.parse(module), {"twice", "listed", "elsewhere", "Point"})
-    assert [untold(entry, "`third` (px): so far.") for entry in entries] == [["second"], ["second"], [], ["second"], []]
+    tree = ast.parse(module)
+    names = {"twice", "listed", "elsewhere", "Point", "command"}
+    found = {entry.name: untold(entry, "`third` (px): so far.", helped(tree)) for entry in documented(tree, names)}
+    assert found.pop("elsewhere") == found.pop("Point.moved") == []
+    assert found == {name: ["second"] for name in ("twice", "listed", "Point", "command")}
