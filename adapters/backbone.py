@@ -30,7 +30,7 @@ class Backbone(nn.Module):
         self.cells = None if output.pool_size == 1 else nn.AdaptiveAvgPool2d(output.pool_size)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Features (batch, features) of normalized images (batch, channels, height, width).
+        """Features (batch, features) of `inputs`, normalized images (batch, channels, height, width).
 
         Raises:
             ParameterError: one image alone is trained on, and batch norm sees one value a channel.

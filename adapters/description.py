@@ -104,7 +104,7 @@ class Description:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Description:
-        """The description that `to_dict` wrote, also after a trip through JSON.
+        """The description that `to_dict` wrote as `values`, also after a trip through JSON.
 
         Raises:
             KeyError, TypeError, ValueError: values are missing, unknown or of another type.
@@ -120,7 +120,7 @@ class Description:
 
 
 def planes_of(canvas: Canvas) -> tuple[str, ...]:
-    """The channel of each plane of a canvas; none for plain ink.
+    """The channel of each plane of `canvas`; none for plain ink.
 
     Example:
         >>> planes_of(Canvas(32, channels=("ink", "orientation")))
@@ -134,7 +134,7 @@ def planes_of(canvas: Canvas) -> tuple[str, ...]:
 
 
 def canvas_order(canvas: Canvas) -> tuple[int, int]:
-    """What canvases are sorted by: their pixels, then their height.
+    """What a `canvas` is sorted by: its pixels, then its height.
 
     Example:
         >>> sorted([Canvas(64), Canvas((16, 64)), Canvas(16)], key=canvas_order)[1].size

@@ -191,10 +191,10 @@ class Embedder(Protocol):
     """What a teacher can do; an `AdaptedModel` can."""
 
     def embed_photos(self, images: torch.Tensor) -> torch.Tensor:
-        """Photos (batch, 3, height, width) -> (batch, embedding_dim)."""
+        """Photos, `images` (batch, 3, height, width) in uint8 or 0..1 -> (batch, embedding_dim)."""
 
     def embed_rasters(self, rasters: torch.Tensor) -> torch.Tensor:
-        """Rasters (batch, height, width) uint8 -> (batch, embedding_dim)."""
+        """`rasters` (batch, height, width) uint8, ink 255 on 0 -> (batch, embedding_dim)."""
 
 
 class KDHead(nn.Module):

@@ -22,9 +22,9 @@ _OFFERED = (32, 48, 64, 96, 112, 128, 160, 192, 224, 256)
 
 @torch.no_grad()
 def try_sizes(network: nn.Module, description: Description) -> None:
-    """One image of every shape on every canvas, and two in training mode; copies are tried.
+    """One image of every shape on every canvas of `description`, and two in training mode; copies are tried.
 
-    What a network cannot take is found out now, not in the middle of a training.
+    What `network`, one without its classifier, cannot take is found out now, not in the middle of a training.
 
     Raises:
         AdaptError: a canvas cannot be taken, or cannot be trained on.
@@ -37,7 +37,7 @@ def try_sizes(network: nn.Module, description: Description) -> None:
 
 
 def attempt(run: Callable[[], object]) -> object:
-    """What a pass gives, or the error that it raises: a foreign forward may raise anything."""
+    """What `run`, a pass, gives, or the error that it raises: a foreign forward may raise anything."""
     try:
         return run()
     except Exception as error:
@@ -59,7 +59,7 @@ def noise(network: nn.Module, count: int, channels: int, sides: tuple[int, int])
 
 
 def reason(error: object) -> str:
-    """The part of an error that fits into a sentence: of the messages of scripted code, the last line."""
+    """The line of `error`'s text that fits into a sentence: the first, of the messages of scripted code the last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     scripted = "TorchScript" in str(error)
     return lines[-1 if scripted else 0].rstrip(".")

@@ -36,7 +36,9 @@ def pairwise_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tenso
 
 
 def row_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Euclidean distances along the last axis, (..., embedding_dim) -> (...); gradient 0 where they are equal.
+    """Euclidean distances of `first` and `second` along the last axis, (..., embedding_dim) -> (...).
+
+    Where they are equal the gradient is 0.
 
     Example:
         >>> row_distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
@@ -49,7 +51,7 @@ def row_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def cosine_similarities(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Cosines of all pairs: (n, embedding_dim), (m, embedding_dim) -> (n, m).
+    """Cosines of all pairs: `first` (n, embedding_dim), `second` (m, embedding_dim) -> (n, m); 0 with a row of zeros.
 
     Example:
         >>> cosine_similarities(torch.tensor([[2.0, 0.0]]), torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
@@ -60,7 +62,7 @@ def cosine_similarities(first: torch.Tensor, second: torch.Tensor) -> torch.Tens
 
 
 def positive_number(name: str, value: float) -> float:
-    """The value, when it is above 0.
+    """The `value`, when it is above 0; `name` is what the message calls it.
 
     Raises:
         ParameterError: it is not.
@@ -75,7 +77,7 @@ def positive_number(name: str, value: float) -> float:
 
 
 def check_widths(first: torch.Tensor, second: torch.Tensor) -> None:
-    """Both are (batch, embedding_dim) of one width.
+    """Both, `first` and `second`, are (batch, embedding_dim) of one width; of batches nothing is asked.
 
     Raises:
         ParameterError: they are not.
@@ -103,7 +105,7 @@ def check_rows(*embeddings: torch.Tensor) -> None:
 
 
 def check_batch(first: torch.Tensor, second: torch.Tensor) -> None:
-    """Both have as many rows.
+    """Both, `first` and `second`, (batch, ...), have as many rows.
 
     Raises:
         ParameterError: they do not.

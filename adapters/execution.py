@@ -52,9 +52,10 @@ class Execution:
 
 @torch.no_grad()
 def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
-    """Embed noise on the smallest canvas, in evaluation mode; modes and statistics are left as they were.
+    """Embed noise, `images` of them at once, on the smallest canvas, in evaluation mode.
 
-    The canvas selector and the teacher take no part, so a scripted teacher is no hindrance.
+    Modes and statistics of `adapted` are left as they were. Its canvas selector and its teacher take no part, so a
+    scripted teacher is no hindrance.
 
     Raises:
         AdaptError: the network is scripted.
@@ -82,8 +83,9 @@ def execute(adapted: AdaptedModel, *, images: int = 1) -> Execution:
 
 
 def weight_layers(adapted: AdaptedModel, execution: Execution | None = None) -> list[list[str]]:
-    """Names of the embedding network's parameters by depth, first layer first.
+    """Names of `adapted`'s embedding network's parameters by depth, first layer first.
 
+    An `execution` saves the pass that tells; None makes one.
     A layer begins with a weight (of a convolution, a linear layer, an attention's projection) and holds the biases,
     norms, tokens and scales used until the next one. Parameters that take no part in a pass are in no layer.
 

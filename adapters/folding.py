@@ -66,7 +66,7 @@ def fold_batch_norm(adapted: AdaptedModel) -> AdaptedModel:
 
 
 def restore_batch_norm(adapted: AdaptedModel) -> None:
-    """Bring a network that was just built into the form that its description names.
+    """Bring `adapted`, which was just built, into the form that its description's `batch_norm` names, in place.
 
     Example:
         >>> from sketchkit.adapters import adapt, mobilenet_v2

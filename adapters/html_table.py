@@ -9,7 +9,9 @@ __all__ = ["html_table"]
 
 
 def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with a caption; what stands in it is escaped.
+    """A table with `title` as its caption; what stands in it is escaped.
+
+    `header` has one text a column, empty for a corner; when all are empty there is no header. `rows` have as many.
 
     Example:
         >>> html_table("Sizes", ["px"], [["32"]]).count("<tr>")

@@ -22,6 +22,10 @@ _DARK = ("ink", "phases")
 class Inputs(nn.Module):
     """Pixels -> a network's inputs; it has no weights, but moves with the network it belongs to.
 
+    Its buffers, which are not saved: `mean` and `std` (channels, 1, 1) of pixels in 0..1; `ink_table` (256, channels),
+    what each uint8 of ink becomes, as dark on light; and for canvases with planes `plane_scale` and `plane_shift`
+    (planes, 1, 1), by which values in 0..1 are multiplied, and what is added then.
+
     Args:
         description: of the network.
 

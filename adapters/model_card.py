@@ -82,7 +82,7 @@ def model_card(
 
 
 def write_card(folder: Path, card: str) -> None:
-    """Write README.md, unless there is one that is not ours.
+    """Write `card` as README.md into `folder`, unless there is one that is not ours.
 
     Example:
         >>> import tempfile
@@ -99,7 +99,10 @@ def write_card(folder: Path, card: str) -> None:
 
 
 def read_results(results: Results) -> list[dict[str, Any]]:
-    """Rows of results, each a column -> a number or a text; other values are left out.
+    """The rows of `results`, each a column -> a number or a text; other values are left out.
+
+    Taken are one row, a sequence of them, a mapping that has them as `rows` (the set's name as `data.name`), the path
+    of a JSON file of such, and None for no rows.
 
     Example:
         >>> read_results({"dataset": "ChairV2", "acc@1": 0.25, "interval": [0.2, 0.3]})

@@ -90,7 +90,10 @@ class VGG16(nn.Module):
         self.apply(_initialize)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (batch, 3, height, width) -> the last map (batch, 512, height / 32, width / 32), or logits."""
+        """`images` (batch, 3, height, width), normalized -> logits (batch, num_classes).
+
+        Without a classifier, the last map (batch, 512, height / 32, width / 32).
+        """
         maps: torch.Tensor = self.features(images)
         if self.classifier is None:
             return maps
@@ -126,7 +129,10 @@ class MobileNetV2(nn.Module):
         self.apply(_initialize)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (batch, 3, height, width) -> logits (batch, num_classes), or the last map (batch, 1280, ...)."""
+        """`images` (batch, 3, height, width), normalized -> logits (batch, num_classes).
+
+        Without a classifier, the last map (batch, 1280, height / 32, width / 32).
+        """
         maps: torch.Tensor = self.features(images)
         if self.classifier is None:
             return maps
@@ -140,7 +146,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {"mobilenet_v2": mobilenet_v2, "
 
 
 def name_of(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
-    """Name and arguments that build this network again, or None when it is not (or no longer) one of ours.
+    """Name and arguments that build `model` again, or None when it is not (or no longer) one of ours.
 
     Example:
         >>> name_of(mobilenet_v2(10))

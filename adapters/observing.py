@@ -21,7 +21,7 @@ _STEPS = 255
 
 
 def constants(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
-    """The graph's initializers by name.
+    """The initializers of `model`'s graph by name, each of the shape that it has there, such as (outputs, inputs).
 
     Example:
         >>> from sketchkit.adapters import CanvasSelector
@@ -34,7 +34,7 @@ def constants(model: onnx.ModelProto) -> dict[str, NDArray[Any]]:
 
 
 def put_constant(model: onnx.ModelProto, name: str, value: NDArray[Any]) -> None:
-    """Set an initializer, or add one.
+    """Make `value`, of any shape, the initializer `name` of `model`, in place; adds one where none is called so.
 
     Example:
         >>> from sketchkit.adapters import CanvasSelector
@@ -50,7 +50,7 @@ def put_constant(model: onnx.ModelProto, name: str, value: NDArray[Any]) -> None
 
 
 def group_of(convolution: onnx.NodeProto) -> int:
-    """Into how many groups a Conv node divides its channels.
+    """Into how many groups `convolution`, a Conv node, divides its channels; 1 where it does not say.
 
     Example:
         >>> group_of(require_onnx().helper.make_node("Conv", ["maps", "weight"], ["convolved"], group=4))

@@ -57,7 +57,7 @@ def require_onnx() -> Any:
 
 
 def float_copy(adapted: AdaptedModel) -> AdaptedModel:
-    """A copy in float32, on the CPU, in evaluation mode, without a teacher: what is exported.
+    """A copy of `adapted` in float32, on the CPU, in evaluation mode, without a teacher: what is exported.
 
     Example:
         >>> from sketchkit import adapt

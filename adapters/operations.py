@@ -67,7 +67,7 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does
 
     @contextlib.contextmanager
     def following(self, module: nn.Module) -> Iterator[None]:
-        """Know which of the module's parts is running."""
+        """Know which part of `module` is running, by forward hooks that go when the block ends."""
         handles = []
         for path, part in module.named_modules():
             # Inside of compiled TorchScript no Python runs, so a part of it cannot tell.

@@ -51,7 +51,11 @@ def pen_rows(
 def ragged_pen_rows(
     sketches: Sketch | SketchSet | Iterable[Sketch], points: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """As `pen_rows`, without padding: (rows, 5) of all drawings one after another, and (batch + 1,) offsets."""
+    """What `pen_rows` gives of `sketches` and `points`, without padding.
+
+    Returns:
+        (rows, 5) float32 of all drawings one after another, and (batch + 1,) int64 offsets.
+    """
     from sketchkit.kernels.pen import NEEDS_INK, NOT_FINITE, pen_rows
 
     if points < 2:

@@ -30,7 +30,7 @@ class Preprocessing:
 
 
 def preprocessing_of(network: nn.Module) -> Preprocessing:
-    """What a network, or the first module in it that says anything, states.
+    """What `network`, or the first module in it that says anything, states; nothing where none does.
 
     Read are `pretrained_cfg` and `default_cfg` (timm), and `config` (transformers) with the `preprocessor_config.json`
     beside the weights it was loaded from.

@@ -92,10 +92,10 @@ def find_classifier(network: nn.Module, recording: Recording, named: str | None 
 
 
 def take_off(network: nn.Module, classifier: tuple[str, ...]) -> None:
-    """Put an Identity in the place of each named module, under every name that it has.
+    """Put an Identity in the place of each of `network`'s modules that `classifier` names, under every name it has.
 
-    `path=eye(n)`, `path=zeros(n)` and `path=ones(n)` put a constant in the place of a parameter, so that the function
-    that used it gives out what it takes.
+    The entries are paths. `path=eye(n)`, `path=zeros(n)` and `path=ones(n)` put a constant in the place of a parameter,
+    so that the function that used it gives out what it takes.
 
     Raises:
         AdaptError: the network has no such module or parameter.
@@ -118,7 +118,9 @@ def take_off(network: nn.Module, classifier: tuple[str, ...]) -> None:
 
 
 def output_form(recording: Recording) -> Output:
-    """The form of what came out; a map that was flattened is recognized by the memory that it shares.
+    """The form of what came out of the pass that `recording` is of.
+
+    A map that was flattened is recognized by the memory that it shares.
 
     Raises:
         AdaptError: it is none of the forms of `Output`.
@@ -144,7 +146,7 @@ def output_form(recording: Recording) -> Output:
 
 
 def modules_seen(recording: Recording, last: int = 8) -> str:
-    """The end of the list of modules called, for messages."""
+    """The end of `recording`'s list of modules called, at most `last` of them, as a sentence for messages."""
     seen = [f"{call.path} ({type(call.module).__name__})" for call in recording.calls[-last:]]
     if not seen:
         return "No module was called."
@@ -152,7 +154,9 @@ def modules_seen(recording: Recording, last: int = 8) -> str:
 
 
 def locate(output: Any) -> tuple[str | int, ...]:
-    """Where the tensor that matters is in a network's output: logits or pooled features before others.
+    """Where the tensor that matters is in a network's `output`: logits or pooled features before others.
+
+    The keys and places that lead there, one after the other; none when the output is the tensor.
 
     Raises:
         AdaptError: there is none, or no telling which.

@@ -101,7 +101,7 @@ def query_cost(adapted: AdaptedModel, sketches: Sketch | SketchSet | Iterable[Sk
 
 
 def size_words(size: Any) -> str:
-    """A canvas size for people.
+    """A canvas `size`, a side or height and width in pixels, for people.
 
     Example:
         >>> size_words(32), size_words((32, 48))

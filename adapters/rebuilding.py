@@ -91,7 +91,7 @@ def rebuild(package: str, name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def package_of(model: nn.Module) -> str | None:
-    """Which of `PACKAGES` a network's class comes from.
+    """Which of `PACKAGES` the class of `model` comes from; None for any other.
 
     Example:
         >>> package_of(nn.ReLU()) is None

@@ -17,9 +17,10 @@ __all__ = ["Call", "Operation", "Recording", "first_tensor", "noted_calls", "rec
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A call of a module; `start` and `end` are places in the order of all events, `shape` is the result's.
+    """A call of `module`, which `path` names in the network that was watched.
 
-    `source` and `result` are the storages of the first tensors that it was given and gave.
+    `start` and `end` are places in the order of all events, `source` and `result` the storages of the first tensors
+    that it was given and gave (None for no tensor), and `shape` is the result's.
     """
 
     path: str
@@ -35,7 +36,9 @@ class Call:
 class Operation:
     """An operation of torch's dispatcher; `end` is its place in the order of all events.
 
-    `operands` are the storages and shapes of all tensors that it was given, `source` is the first one's storage.
+    `name` is the dispatcher's, without `aten::` and the overload. `operands` are the storages and shapes of all tensors
+    that it was given, `source` is the first one's storage. `result` and `shape` are the storage and the shape of the
+    tensor that it gave; one that gives several is written down once for each.
     """
 
     name: str
@@ -48,10 +51,11 @@ class Operation:
 
 @dataclass(eq=False)
 class Recording:
-    """A forward pass: its output, the leaf modules called, the operations that ran.
+    """A forward pass: its `output`, the `calls` of leaf modules, the `operations` that ran, both in their order.
 
     Tensors are known by their storage, so that views (flatten, squeeze, a token's slice) are seen through; all of
-    them are kept alive in `kept`, else a storage's address could come back.
+    them are kept alive in `kept`, else a storage's address could come back. `clock` is the last place given out in the
+    order of all events.
     """
 
     output: Any = None
@@ -66,17 +70,17 @@ class Recording:
         return self.clock
 
     def last_call(self, storage: int, before: int) -> Call | None:
-        """The last leaf module that gave this storage."""
+        """The last leaf module that gave this `storage` and ended at a place `before` that one; None for none."""
         return next((call for call in reversed(self.calls) if call.result == storage and call.end < before), None)
 
     def last_operation(self, storage: int, before: int) -> Operation | None:
-        """The last operation that gave this storage, or a view of it."""
+        """The last operation `before` a place that gave this `storage`, or a view of it; None for none."""
         made = (op for op in reversed(self.operations) if op.result == storage and op.end < before)
         return next(made, None)
 
 
 def storage_of(tensor: torch.Tensor) -> int:
-    """What tells the memory of a tensor, of any shape, apart while it is alive."""
+    """What tells the memory of `tensor`, of any shape, apart while it is alive: where its storage begins."""
     return tensor.untyped_storage().data_ptr()
 
 
@@ -134,7 +138,7 @@ def noted_calls(
 
 
 def first_tensor(values: Any) -> torch.Tensor | None:
-    """The first tensor, of any shape, among arguments or results.
+    """The first tensor, of any shape, among `values`: arguments or results, however nested; None for none.
 
     Example:
         >>> first_tensor(({"scores": torch.ones(1)}, 2))

@@ -62,7 +62,7 @@ def by_name(name: str, *, pretrained: bool = False, maps: bool = False) -> tuple
 
 
 def build(source: Source) -> nn.Module:
-    """The network of a source, with random weights.
+    """The network that `source` names, with random weights.
 
     Raises:
         ParameterError: nobody knows the name, or the arguments are not those that `source_of` writes: a description
@@ -83,7 +83,7 @@ def build(source: Source) -> nn.Module:
 
 
 def source_of(model: nn.Module) -> Source | None:
-    """The source of a network that was given as a module; None where nothing known builds one like it.
+    """The source of `model`, a network given as a module; None where nothing known builds one like it.
 
     Example:
         >>> source_of(NETWORKS["vgg16"]())

@@ -49,17 +49,18 @@ class TwoStems(nn.Module):
         return self.photos.weight
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (batch, channels or planes, height, width) -> maps."""
+        """`images` (batch, channels or planes, height, width) -> maps (batch, outputs, height, width) of one stem."""
         stem = self.sketches if images.shape[1] == self.sketches.in_channels else self.photos
         maps: torch.Tensor = stem(images)
         return maps
 
 
 def stem_weights(weight: torch.Tensor, planes: int) -> torch.Tensor:
-    """Weights (outputs, channels, height, width) for images of `planes`, as timm makes them.
+    """Weights (outputs, planes, height, width) for images of `planes`, as timm makes them.
 
-    One plane gets the sum over the channels; more get the channels over and over, scaled by channels / planes, so that
-    equal planes give what equal channels gave.
+    They are made from those for channels, `weight` (outputs, channels, height, width). One plane gets the sum over the
+    channels; more get the channels over and over, scaled by channels / planes, so that equal planes give what equal
+    channels gave.
 
     Example:
         >>> stem_weights(torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1), 1).flatten()
@@ -107,7 +108,9 @@ def stem_for(network: nn.Module, name: str, canvases: Sequence[Canvas], channels
 
 
 def add_stem(network: nn.Module, path: str, planes: int) -> None:
-    """Put `TwoStems` in the place of a convolution, under every name that it has.
+    """Put `TwoStems` in the place of the convolution `path` of `network`, under every name that it has.
+
+    Images of as many `planes` go through the new stem, all others through the convolution.
 
     Example:
         >>> network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
@@ -133,6 +136,6 @@ def add_stem(network: nn.Module, path: str, planes: int) -> None:
 
 
 def restore_stem(network: nn.Module, description: Description) -> None:
-    """Add the stem that a description tells of, if any."""
+    """Add to `network`, in place, the stem that `description` tells of, if any."""
     if description.stem is not None:
         add_stem(network, description.stem, len(description.planes))

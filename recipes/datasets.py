@@ -88,7 +88,7 @@ def verify(name: str, root: str | Path, pairs: PairedSet | None = None) -> dict[
 
 
 def key_hash(keys: Iterable[str]) -> str:
-    """SHA-256 of the keys, sorted and joined by newlines."""
+    """SHA-256, in hex, of `keys`, sorted and joined by newlines: the order in which they are given does not count."""
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()
 
 

@@ -36,7 +36,7 @@ class SketchesByShape(NamedTuple):
     rows: list[NDArray[np.int64]]
 
     def embedded_by(self, embed: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """(sketches, embedding_dim), in the order of the sketches."""
+        """What `embed` gives for each shape's images, (sketches, embedding_dim), in the order of the sketches."""
         order = torch.from_numpy(np.argsort(np.concatenate(self.rows)))
         return torch.cat([embed(images) for images in self.images])[order]
 
@@ -96,7 +96,10 @@ class DrawnInputs:
         return cls(adapted, photos, pairs.sketches, pairs.photo_of_sketch, canvases, mirror, stretch, bend)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
-        """How many batches a pass over the photos has: of like sizes, as a contrast among few is an easy one."""
+        """How many batches a pass over the photos has: of like sizes, as a contrast among few is an easy one.
+
+        A batch has at most `batch_photos` photos. Where that is 1 or 2 it has 2, and one has 3 if their number is odd.
+        """
         photos = len(self.photos)
         return max(min(-(-photos // batch_photos), photos // 2), 1)
 

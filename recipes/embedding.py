@@ -37,7 +37,10 @@ def reduced_precision(setting: str) -> AbstractContextManager[object]:
 
 
 def native_precision(setting: str) -> str:
-    """What `auto` means here: `bf16` where the processor multiplies it natively (elsewhere it is slower), or `fp32`."""
+    """What `auto` means here: `bf16` where the processor multiplies it natively (elsewhere it is slower), or `fp32`.
+
+    Any other `setting` is given back as it is.
+    """
     if setting != "auto":
         return setting
     # Private in torch, and not in all of its releases; where they are missing, single precision is always right.
@@ -46,7 +49,7 @@ def native_precision(setting: str) -> str:
 
 
 def channels_last(adapted: AdaptedModel) -> AdaptedModel:
-    """The same network, its convolutions laid out so that depthwise ones run some 2.5 times faster on a CPU."""
+    """`adapted` itself, its convolutions laid out so that depthwise ones run some 2.5 times faster on a CPU."""
     for parameter in adapted.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -57,7 +60,15 @@ def channels_last(adapted: AdaptedModel) -> AdaptedModel:
 def embed_on_canvases(
     adapted: AdaptedModel, sketches: SketchSet, canvases: Sequence[Canvas], *, name: str, chunk: int = 64
 ) -> dict[int, torch.Tensor]:
-    """Embeddings of all drawings on each canvas: canvas size -> (sketches, embedding_dim) float32."""
+    """Embeddings of all drawings on each canvas: canvas size -> (sketches, embedding_dim) float32.
+
+    Args:
+        adapted: the network; its selector is not asked.
+        sketches: the drawings, all of them for each canvas.
+        canvases: the network's, or others of the same channels.
+        name: shown on the bars, before the canvas.
+        chunk: how many drawings are drawn and embedded at a time.
+    """
     found: dict[int, torch.Tensor] = {}
     for canvas in canvases:
         starts = progress(range(0, len(sketches), chunk), f"{name}, {canvas.size} px", unit=f"x{chunk} sketches")
@@ -71,7 +82,15 @@ def embed_on_canvases(
 def embed_photos(
     adapted: AdaptedModel, paths: Sequence[Path], *, name: str, chunk: int = 16, warp: PairedWarp | None = None
 ) -> torch.Tensor:
-    """Embeddings of photo files, warped or as they are: (photos, embedding_dim) float32."""
+    """Embeddings of photo files, warped or as they are: (photos, embedding_dim) float32.
+
+    Args:
+        adapted: the network; photos are read at its `photo_size`.
+        paths: PNG, JPEG or SVG; see `load_photo`.
+        name: shown on the bar.
+        chunk: how many photos are in memory at a time.
+        warp: one a photo, in the order of `paths`; None leaves the photos as they are.
+    """
     found = []
     for start in progress(range(0, len(paths), chunk), name, unit=f"x{chunk} photos"):
         rows = slice(start, start + chunk)
@@ -84,7 +103,13 @@ def embed_photos(
 
 @torch.no_grad()
 def embed_kept(adapted: AdaptedModel, rows: NDArray[np.float16], *, chunk: int = 64) -> torch.Tensor:
-    """Embeddings of rows that already went through the frozen blocks: (rows, embedding_dim) float32."""
+    """Embeddings of rows that already went through the frozen blocks: (rows, embedding_dim) float32.
+
+    Args:
+        adapted: the network without those blocks, as `FrozenFront.removed` gives it.
+        rows: (rows, channels, height, width), what the blocks gave.
+        chunk: rows in one pass.
+    """
     return torch.cat(
         [
             adapted.embed(

@@ -77,7 +77,7 @@ def rankings(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDAr
 
 
 def accuracy(found: NDArray[np.int64], top: int) -> float:
-    """acc@top: the share of sketches whose photo is among the first `top`, from ranks (sketches,)."""
+    """acc@top: the share of sketches whose photo is among the first `top`, from ranks `found` (sketches,), 1 = best."""
     return float(np.mean(found <= top))
 
 

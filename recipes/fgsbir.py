@@ -133,7 +133,10 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
 
 
 def train_teacher(this: FgsbirRun) -> Trained[AdaptedModel]:
-    """The full network, trained on the retrieval objective at its one large canvas."""
+    """The full network, trained on the retrieval objective at its one large canvas.
+
+    Of the run `this`: kept in its folder as `teacher`, and read from there once it is finished.
+    """
     config, canvases = this.config.teacher, (this.teacher_canvas,)
     stage = this.stage("teacher", asdict(config), this.config.student.fit, this.config.data.photo_size)
     trained = stage.finished()
@@ -144,7 +147,10 @@ def train_teacher(this: FgsbirRun) -> Trained[AdaptedModel]:
 
 
 def train_direct(this: FgsbirRun) -> Trained[AdaptedModel]:
-    """The efficient network trained like the teacher: at the largest canvas, without distillation."""
+    """The efficient network trained like the teacher: at the largest canvas, without distillation.
+
+    Of the run `this`: kept in its folder as `direct`, and read from there once it is finished.
+    """
     student = this.config.student.undistilled()
     stage = this.stage("direct", asdict(student), this.config.data.photo_size)
     trained = stage.finished()
@@ -180,6 +186,10 @@ def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], 
     """SketchyNetV2: V1 frozen, and a selector that looks at the strokes and names the canvas.
 
     A selector is trained for `lambda_F` and for each value of the dial; they share one table of rewards.
+
+    Args:
+        this: the run; V2 is kept in its folder as `v2`, and read from there once it is finished.
+        v1: of `train_v1`; all but its selector stays as it is.
     """
     upstream = (asdict(this.config.selector), asdict(this.config.student), asdict(this.config.teacher))
     stage = this.stage("v2", *upstream)

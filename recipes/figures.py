@@ -33,7 +33,11 @@ _STEPS = (1, 2, 2.5, 5, 10)  # of the ticks of an axis
 
 
 def accuracy_by_flops(results: Results) -> str:
-    """acc@1 against FLOPs per query on a log axis: every model, and choices of canvas that know nothing or all."""
+    """acc@1 against FLOPs per query on a log axis: every model, and choices of canvas that know nothing or all.
+
+    Args:
+        results: as in `results.json`; `rows`, `canvases`, `canvas_flops`, `per_canvas` and `selection` are read.
+    """
     rows = {row["model"]: row for row in results["rows"]}
     selection = results["selection"]
     sizes = [str(size) for size in results["canvases"]]
@@ -68,7 +72,11 @@ def accuracy_by_flops(results: Results) -> str:
 
 
 def accuracy_by_canvas(results: Results) -> str:
-    """acc@1 (full), acc@5 (paler) and acc@10 (palest) of V1 and of the direct student on each fixed canvas."""
+    """acc@1 (full), acc@5 (paler) and acc@10 (palest) of V1 and of the direct student on each fixed canvas.
+
+    Args:
+        results: as in `results.json`; `canvases` and `per_canvas` are read.
+    """
     sizes = [str(size) for size in results["canvases"]]
 
     def draw(figure: Figure) -> None:
@@ -100,7 +108,11 @@ def accuracy_by_canvas(results: Results) -> str:
 
 
 def canvas_shares(results: Results) -> str:
-    """The share of test sketches on each canvas, for V2 and for every other value of its dial."""
+    """The share of test sketches on each canvas, for V2 and for every other value of its dial.
+
+    Args:
+        results: as in `results.json`; `canvases` and `selection` are read.
+    """
     sizes = [str(size) for size in results["canvases"]]
     selection = results["selection"]
     bars = [("V2", selection["counts"])]
@@ -134,7 +146,11 @@ def canvas_shares(results: Results) -> str:
 
 
 def abstraction_by_canvas(results: Results) -> str:
-    """Strokes and ink of the drawings sent to each canvas: 10th to 90th percentile, quartiles, median."""
+    """Strokes and ink of the drawings sent to each canvas: 10th to 90th percentile, quartiles, median.
+
+    Args:
+        results: as in `results.json`; `canvases` and `abstraction` are read.
+    """
     sizes = list(results["canvases"])
     chosen = np.asarray(results["abstraction"]["chosen"])
     names = [name for name in _DETAIL_MEASURES if name in results["abstraction"]]
@@ -158,7 +174,11 @@ def abstraction_by_canvas(results: Results) -> str:
 
 
 def ink_curve(results: Results) -> str:
-    """V1's accuracy, and the mean rank of the right photo, when only the first part of the ink is drawn."""
+    """V1's accuracy, and the mean rank of the right photo, when only the first part of the ink is drawn.
+
+    Args:
+        results: as in `results.json`; `ink_curve` is read.
+    """
     shares = results["ink_curve"]["share"]
     curve = results["ink_curve"]["v1"]
 
@@ -184,7 +204,11 @@ def ink_curve(results: Results) -> str:
 
 
 def training_curves(results: Results) -> str:
-    """Loss of each stage by epoch (V1: its two parts too); for the selector the reward and the share of FLOPs."""
+    """Loss of each stage by epoch (V1: its two parts too); for the selector the reward and the share of FLOPs.
+
+    Args:
+        results: as in `results.json`; `histories` is read.
+    """
     stages = [(name, records) for name, records in results["histories"].items() if records]
 
     def draw(figure: Figure) -> None:
@@ -203,7 +227,11 @@ def training_curves(results: Results) -> str:
 
 
 def query_time(results: Results) -> str:
-    """Milliseconds of one query end to end, on a log axis: the median in a bar from 10th to 90th percentile."""
+    """Milliseconds of one query end to end, on a log axis: the median in a bar from 10th to 90th percentile.
+
+    Args:
+        results: as in `results.json`; `rows` is read.
+    """
     rows = results["rows"]
 
     def draw(figure: Figure) -> None:

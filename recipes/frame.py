@@ -45,7 +45,10 @@ class Run(ABC):
         """What tells the training data from others, for `fingerprint`."""
 
     def stage(self, name: str, *depends_on: Any) -> StageFolder:
-        """The folder of a stage whose outcome depends on the training data, the seed and `depends_on`."""
+        """The folder of a stage whose outcome depends on the training data, the seed and `depends_on`.
+
+        `name` is its place in the run's folder, such as `teacher` or `v2/lambda_F_0.1`.
+        """
         return StageFolder(self.out / name, fingerprint(self.config.seed, *self.identity, *depends_on))
 
     @property
@@ -59,7 +62,7 @@ class Run(ABC):
         return self._canvas(self.config.teacher.canvas)
 
     def precision(self, name: str) -> AbstractContextManager[object]:
-        """Of the passes of `teacher`, `direct`, `v1` or `v2`, in which it is evaluated and timed."""
+        """The context in which the network `name` is evaluated and timed: `fp32`, but for `teacher` as it is set."""
         return reduced_precision(self.config.teacher.precision if name == "teacher" else "fp32")
 
     def _canvas(self, size: int) -> Canvas:
@@ -68,7 +71,13 @@ class Run(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Trained(Generic[Model]):
-    """A finished stage: its model, one record an epoch, and how long it took in the run that finished it."""
+    """A finished stage.
+
+    Args:
+        model: as it is in the stage's folder.
+        history: one record an epoch, see `fitting.fit`; of V2 that of the selector for `lambda_F`.
+        seconds: how long it took in the run that finished it; what a killed run had spent before is not counted.
+    """
 
     model: Model
     history: list[dict[str, float]]
@@ -76,12 +85,19 @@ class Trained(Generic[Model]):
 
     @classmethod
     def of(cls, model: Model, record: Mapping[str, Any]) -> Trained[Model]:
-        """A model, read from its file: a resumed run then measures the very same one; and the record of its stage."""
+        """A model, and what the record of its stage says.
+
+        Args:
+            model: read from its file: a resumed run then measures the very same one.
+            record: as of `StageFolder.finished`, with `history` and `seconds`.
+        """
         return cls(model, list(record["history"]), float(record["seconds"]))
 
 
 def open_run(out: str) -> Path:
     """The folder of a run, cleared of what a killed process was writing, and the process ready for long trainings.
+
+    `out` and the folders above it are made where they are missing.
 
     Raises:
         OutputError: the folder cannot be made.
@@ -93,12 +109,12 @@ def open_run(out: str) -> Path:
 
 
 def with_native_precision(config: Config) -> Config:
-    """The settings with the precision that `auto` means on this machine: stages depend on it."""
+    """`config` with what `auto` means on this machine as the teacher's precision: stages depend on it."""
     return replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
 
 
 def launch(config: RunConfig) -> Fabric:
-    """The devices that the settings name.
+    """The devices that `config` names: its `accelerator`, and how many `devices`.
 
     Raises:
         ParameterError: they are not there.

@@ -28,7 +28,11 @@ JITTER = {"rotation": 8.0, "scale": 0.1, "shift": 0.02}
 
 
 def jittered(sketches: SketchSet, variant: int, seed: int) -> SketchSet:
-    """Version `variant` of each drawing; 0 is the drawing itself."""
+    """Version `variant` of each drawing of `sketches`, changed by at most `JITTER`; 0 is the drawing itself.
+
+    A version depends on `seed`, `variant` and the drawing's place in the set. The versions from 1001 on are those of
+    the next seed.
+    """
     return sketches if variant == 0 else jitter(sketches, seed=seed * 1000 + variant, **JITTER)
 
 
@@ -106,7 +110,10 @@ class TrainingInputs:
         return cls(photos, sketches, pairs.photo_of_sketch, variants, warped)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
-        """How many batches a pass over the photos has: of like sizes, as a contrast among few is an easy one."""
+        """How many batches a pass over the photos has: of like sizes, as a contrast among few is an easy one.
+
+        A batch has at most `batch_photos` photos. Where that is 1 or 2 it has 2, and one has 3 if their number is odd.
+        """
         photos = len(self.photos[0])
         return max(min(-(-photos // batch_photos), photos // 2), 1)
 
@@ -115,6 +122,12 @@ class TrainingInputs:
 
         A photo and its sketches share the mirror flag, and where pairs are warped the version; else each sketch's
         version is drawn by itself.
+
+        Args:
+            epoch: from 0; each has other batches.
+            batch_photos: see `steps_per_epoch`.
+            sketches_per_photo: of the sketches of a photo at most so many, chosen anew in each epoch.
+            seed: of the order and of all choices.
 
         Yields:
             `photos` (photos, ...), `sketches` {canvas: (sketches, ...)}, `owner` (sketches,) into photos, `negative`
@@ -163,7 +176,16 @@ def _kept_photos(
 def kept_sketches(
     front: FrozenFront, sketches: SketchSet, canvas: Canvas, mirrored: bool, cache: Path, name: str
 ) -> NDArray[np.float16]:
-    """What the frozen layers make of sketches on a canvas, (sketches, ...), from the cache or computed into it."""
+    """What the frozen layers make of sketches on a canvas, (sketches, ...), from the cache or computed into it.
+
+    Args:
+        front: the frozen layers.
+        sketches: the drawings.
+        canvas: what they are drawn on.
+        mirrored: left and right are exchanged.
+        cache: the folder; the file is named by all that the rows depend on.
+        name: shown on the bar, before the canvas.
+    """
 
     def compute(rows: slice) -> torch.Tensor:
         ink = rasterize(sketches[rows], canvas)
@@ -175,17 +197,23 @@ def kept_sketches(
 
 
 def flipped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures (..., width), left and right exchanged."""
+    """Pictures `pixels` (..., width), left and right exchanged."""
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def by_owner(photo_of_sketch: NDArray[np.int64], photos: int) -> list[NDArray[np.int64]]:
-    """The sketches of each photo, (sketches of it,) each, from `photo_of_sketch` (sketches,)."""
+    """The sketches of each of `photos` photos, (sketches of it,) each, from `photo_of_sketch` (sketches,)."""
     order = np.argsort(photo_of_sketch, kind="stable")
     return np.split(order, np.searchsorted(photo_of_sketch[order], np.arange(1, photos)))
 
 
 def gather(arrays: Sequence[NDArray[np.float16]], version: NDArray[np.int64], rows: NDArray[np.int64]) -> torch.Tensor:
-    """Some rows, each of its own version, as a batch (rows, ...) of floats."""
+    """Some rows, each of its own version, as a batch (rows, ...) of floats.
+
+    Args:
+        arrays: one (all rows, channels, height, width) a version.
+        version: (rows,) int64 into `arrays`.
+        rows: (rows,) int64 into each array.
+    """
     picked = np.stack([arrays[v][row] for v, row in zip(version, rows, strict=True)])
     return torch.from_numpy(picked).to(torch.float32, memory_format=torch.channels_last)

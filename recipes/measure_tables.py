@@ -26,6 +26,8 @@ def writing(path: Path, names: Sequence[str]) -> Iterator[Callable[[SketchSet, V
     Columns: `index` (from 0), `key` and `label` as text, then the measures in the order of `names`; where a drawing
     lacks one, or a measure is not defined for it, the cell is empty in CSV and null elsewhere.
 
+    The suffix of `path` chooses the format: .csv, .parquet or .ndjson, a JSON object a line.
+
     Raises:
         OutputError: the file cannot be written.
         ParameterError: the suffix is none of .csv, .parquet, .ndjson.
@@ -46,7 +48,10 @@ def writing(path: Path, names: Sequence[str]) -> Iterator[Callable[[SketchSet, V
 
 
 def summarize(parts: Sequence[Values]) -> str:
-    """Quartiles and range of each measure over all drawings, a line each."""
+    """The 5th, 50th and 95th percentile of each measure, and how many drawings have no value, a line a measure.
+
+    `parts` are the values of one set of drawings each: measure -> (drawings,), the same measures in all.
+    """
     lines = [f"{'':<24}{'5 %':>11}{'median':>11}{'95 %':>11}{'undefined':>11}"]
     for name in parts[0] if parts else ():
         values = np.concatenate([part[name] for part in parts])

@@ -166,7 +166,7 @@ def _selected_row(
 
 
 def embedding_parameters(model: AdaptedModel) -> list[torch.nn.Parameter]:
-    """What a query's network holds, the selector apart."""
+    """What `model` embeds a query with: its backbone, and its projection if it has one; the selector apart."""
     heads = [] if model.projection is None else list(model.projection.parameters())
     return [*model.backbone.parameters(), *heads]
 

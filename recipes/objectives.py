@@ -36,7 +36,7 @@ class Retrieval(nn.Module):
         self.adapted, self.student, self.settings = adapted, student, training
 
     def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Losses of one batch of `TrainingInputs` or `DrawnInputs`: the sum, and its parts for the log; scalars."""
+        """Losses of one `batch` of `TrainingInputs` or `DrawnInputs`: the sum, and its parts for the log; scalars."""
         with passing("photos"):
             photos = self.adapted.embed(batch["photos"])
         sketches = {size: self._embedded(images, size) for size, images in batch["sketches"].items()}
@@ -60,7 +60,13 @@ class Retrieval(nn.Module):
     def terms(
         self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]
     ) -> dict[str, tuple[float, torch.Tensor]]:
-        """Name -> weight and loss on a canvas, of embeddings (sketches, embedding_dim) and (photos, embedding_dim)."""
+        """What is summed on one canvas: name -> weight and loss, a scalar.
+
+        Args:
+            sketches: (sketches, embedding_dim), embedded from this canvas.
+            photos: (photos, embedding_dim).
+            batch: who belongs to whom, and the teacher's embeddings; see `TrainingInputs.batches`.
+        """
         return {"task": (1.0, self.task(sketches, photos, batch))}
 
     def taught(self, *embeddings: torch.Tensor) -> torch.Tensor:
@@ -68,7 +74,7 @@ class Retrieval(nn.Module):
         return similarity_distillation_loss(*embeddings, temperature=self.settings.temperature)
 
     def task(self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
-        """The retrieval loss proper, of embeddings (sketches, embedding_dim) and (photos, embedding_dim)."""
+        """The retrieval loss proper, InfoNCE or the triplet loss, of one canvas, a scalar; arguments as of `terms`."""
         settings = self.settings
         if settings.objective == "info_nce":
             return info_nce(sketches, photos, owner=batch["owner"], temperature=settings.temperature)
@@ -88,7 +94,7 @@ class DistilledRetrieval(Retrieval):
     def terms(
         self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]
     ) -> dict[str, tuple[float, torch.Tensor]]:
-        """The task and the teacher's relations, of embeddings (sketches, embedding_dim) and (photos, embedding_dim)."""
+        """The task and the teacher's relations on one canvas; see `Retrieval.terms`."""
         share = self.student.distillation_share
         return {
             "task": (1 - share, self.task(sketches, photos, batch)),
@@ -99,7 +105,7 @@ class DistilledRetrieval(Retrieval):
         }
 
     def relations(self, sketches: torch.Tensor, photos: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
-        """One canvas's distillation loss of (sketches, embedding_dim) and (photos, embedding_dim); a scalar."""
+        """One canvas's distillation loss, a scalar; arguments as of `Retrieval.terms`."""
         teacher_sketches, teacher_photos = batch["teacher_sketches"], batch["teacher_photos"]
         owner, negative = batch["owner"], batch["negative"]
         if self.student.distillation == "similarity":

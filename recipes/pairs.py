@@ -88,7 +88,13 @@ class PairedSet:
 
 @dataclass(frozen=True, eq=False)
 class TrainTest:
-    """What is trained on and what is evaluated, and in one sentence how they were told apart."""
+    """What is trained on, and what is evaluated.
+
+    Args:
+        train: has no photo in common with `test`.
+        test: its photos are the gallery.
+        description: in a few words what `test` is, such as `fold 1 of 3 of the training photos`.
+    """
 
     train: PairedSet
     test: PairedSet

@@ -59,7 +59,10 @@ class CanvasOutcomes:
     flops: torch.Tensor
 
     def rewards(self, config: SelectorConfig, lambda_F: float | None = None) -> torch.Tensor:
-        """The paper's reward, (sketches, canvases); `lambda_F` may differ from the configuration's."""
+        """The paper's reward, (sketches, canvases), by the lambdas of `config`; see `canvas_reward`.
+
+        A `lambda_F`, where one is given, takes the place of the configuration's.
+        """
         return canvas_reward(
             self.ranks,
             self.triplet_losses,
@@ -70,7 +73,7 @@ class CanvasOutcomes:
         )
 
     def accuracy(self, canvases: Sequence[Canvas]) -> dict[str, float]:
-        """Canvas size -> acc@1 where all are drawn on it."""
+        """Canvas size -> acc@1 where all are drawn on it; `canvases` are those of the columns, in their order."""
         right = (self.ranks == 1).double().mean(dim=0).tolist()
         return {str(canvas.size): share for canvas, share in zip(canvases, right, strict=True)}
 
@@ -118,7 +121,7 @@ class SelectorPolicy(nn.Module):
         self.register_buffer("flops", flops / flops.max(), persistent=False)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Losses of one batch of `policy_batches`, with what is worth watching; scalars."""
+        """Losses of one `batch` of `policy_batches`, with what is worth watching; scalars."""
         logits = self.selector(batch["sequences"], batch["lengths"])
         generator = torch.Generator().manual_seed(batch["seed"])
         weight = self.config.entropy_weight * (1 - batch["done"])
@@ -270,7 +273,7 @@ class Selection:
         return cls(v2, dial, training_accuracy)
 
     def select(self, sketches: SketchSet, lambda_F: float) -> NDArray[np.int64]:
-        """Canvas sizes, (sketches,), that the selector of one dial value chooses."""
+        """Canvas sizes in pixels, (sketches,): what the selector of `dial` for `lambda_F` chooses for `sketches`."""
         sizes = np.array([canvas.size for canvas in self.v2.canvases])
         return sizes[self.dial[lambda_F].select(sketches)]
 

@@ -41,7 +41,10 @@ def progress(items: Iterable[Item], name: str, *, unit: str = "it", total: int |
 
 
 def counted(chunks: Iterable[SketchSet], name: str) -> Iterator[SketchSet]:
-    """Go through sets of drawings under a bar of drawings and drawings/s; what is done in two seconds shows none."""
+    """Go through sets of drawings under a bar of drawings and drawings/s; what is done in two seconds shows none.
+
+    `name` stands before the bar; the sets of `chunks` are passed on as they are.
+    """
     interactive = sys.stderr.isatty()
     with tqdm(
         desc=name,
@@ -59,7 +62,7 @@ def counted(chunks: Iterable[SketchSet], name: str) -> Iterator[SketchSet]:
 
 
 def note(text: str) -> None:
-    """Say one line without breaking a bar."""
+    """Say one line, `text`, on standard error without breaking a bar."""
     tqdm.write(text, file=sys.stderr)
 
 

@@ -177,9 +177,10 @@ class RankTable:
 
 
 def concat_ranks(tables: Sequence[RankTable]) -> RankTable:
-    """One table of several.
+    """One table of all lines of `tables`, in their order.
 
     Raises:
+        ParameterError: there are none.
         DataError: as `RankTable`; an evaluation is in two of them.
 
     Example:

@@ -31,7 +31,11 @@ _ENOUGH_TO_CORRELATE = 3
 
 
 def read_headline(results: Results) -> str:
-    """V2 against the teacher: accuracy and FLOPs."""
+    """V2 against the teacher: accuracy and FLOPs.
+
+    Args:
+        results: as in `results.json`; `rows` is read.
+    """
     teacher, v2 = _row(results, "teacher"), _row(results, "v2")
     return (
         f"SketchyNetV2 puts the right photo first for {percent(v2['acc@1'])} of the test sketches, "
@@ -41,7 +45,11 @@ def read_headline(results: Results) -> str:
 
 
 def read_distillation(results: Results) -> str:
-    """V1 against the student that learned alone, at the largest canvas."""
+    """V1 against the student that learned alone, at the largest canvas.
+
+    Args:
+        results: as in `results.json`; `rows` is read.
+    """
     direct, v1 = _row(results, "direct"), _row(results, "v1")
     difference = v1["acc@1"] - direct["acc@1"]
     return (
@@ -51,7 +59,11 @@ def read_distillation(results: Results) -> str:
 
 
 def read_selection(results: Results) -> str:
-    """V2 against canvases dealt out at random in the same numbers, and against the oracle."""
+    """V2 against canvases dealt out at random in the same numbers, and against the oracle.
+
+    Args:
+        results: as in `results.json`; `rows`, `canvases` and `selection` are read.
+    """
     selection, v2 = results["selection"], _row(results, "v2")
     oracle = selection["oracle"]
     if len(results["canvases"]) == 1:
@@ -65,7 +77,11 @@ def read_selection(results: Results) -> str:
 
 
 def read_canvases(results: Results) -> str:
-    """How accuracy falls with the canvas, for both students."""
+    """How accuracy falls with the canvas, for both students.
+
+    Args:
+        results: as in `results.json`; `canvases` and `per_canvas` are read.
+    """
     sizes = sorted(results["canvases"])
     firsts = {model: [results["per_canvas"][model][str(size)]["acc@1"] for size in sizes] for model in ("direct", "v1")}
     if len(sizes) == 1:
@@ -82,7 +98,11 @@ def read_canvases(results: Results) -> str:
 
 
 def read_shares(results: Results) -> str:
-    """Where V2 sends the sketches, and what that saves against the largest canvas for all."""
+    """Where V2 sends the sketches, and what that saves against the largest canvas for all.
+
+    Args:
+        results: as in `results.json`; `rows`, `canvases`, `canvas_flops` and `selection` are read.
+    """
     counts: Mapping[str, int] = results["selection"]["counts"]
     whole = max(sum(counts.values()), 1)
     largest = max(results["canvases"])
@@ -96,7 +116,11 @@ def read_shares(results: Results) -> str:
 
 
 def read_abstraction(results: Results) -> str:
-    """Whether detailed drawings go to large canvases: rank correlation of each measure with the chosen canvas."""
+    """Whether detailed drawings go to large canvases: rank correlation of each measure with the chosen canvas.
+
+    Args:
+        results: as in `results.json`; `abstraction` is read.
+    """
     measures = results["abstraction"]
     chosen = np.asarray(measures["chosen"], dtype=float)
     if len(np.unique(chosen)) < 2:
@@ -109,7 +133,11 @@ def read_abstraction(results: Results) -> str:
 
 
 def read_ink(results: Results) -> str:
-    """How early in the drawing retrieval works."""
+    """How early in the drawing retrieval works.
+
+    Args:
+        results: as in `results.json`; `ink_curve` is read.
+    """
     shares, curve = results["ink_curve"]["share"], results["ink_curve"]["v1"]
     firsts = curve["acc@1"]
     half = int(np.argmin(np.abs(np.asarray(shares) - 0.5)))
@@ -125,7 +153,11 @@ def read_ink(results: Results) -> str:
 
 
 def read_time(results: Results) -> str:
-    """V2's query against the teacher's and V1's, measured."""
+    """V2's query against the teacher's and V1's, measured.
+
+    Args:
+        results: as in `results.json`; `rows` is read.
+    """
     teacher, v1, v2 = (_row(results, model)["ms"]["median"] for model in ("teacher", "v1", "v2"))
     return (
         f"The median query (select, rasterize, embed, search) takes V2 {three_digits(v2)} ms; the teacher takes "
@@ -134,7 +166,11 @@ def read_time(results: Results) -> str:
 
 
 def read_training(results: Results) -> str:
-    """First and last value of each stage's main curve."""
+    """First and last value of each stage's main curve.
+
+    Args:
+        results: as in `results.json`; `histories` is read.
+    """
     titles = {"teacher": "Teacher", "direct": "Direct student", "v1": "V1", "v2": "V2"}
     told = []
     for name, records in results["histories"].items():

@@ -44,7 +44,7 @@ def write_report(results: Mapping[str, Any], path: Path) -> Path:
 
 
 def render_report(results: Mapping[str, Any]) -> str:
-    """The report's HTML; the same text for the same results.
+    """The report's HTML; the same text for the same `results`, which are as in `results.json`.
 
     Raises:
         DataError: the results lack a value, or a picture in them is not a data URI.

@@ -65,14 +65,20 @@ class StageFolder:
         return read_json(done) if done.is_file() else None
 
     def finish(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """Mark the stage as finished; the checkpoint is no longer needed and goes."""
+        """Mark the stage as finished; the checkpoint is no longer needed and goes.
+
+        `done.json` then holds `record` and the fingerprint of the settings; the same is returned.
+        """
         written = {"settings": self.settings, **record}
         write_json(self.path / "done.json", written)
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
         return written
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Keep the state of a stage under way, atomically."""
+        """Keep the state of a stage under way, atomically, in place of the one before.
+
+        `state` is of tensors and plain values: `load_checkpoint` reads nothing else.
+        """
         write_json(self.path / "started.json", {"settings": self.settings})
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
@@ -97,14 +103,17 @@ class StageFolder:
 
 
 def clear_temporaries(out: Path) -> None:
-    """Remove what a killed run was writing: names of `sketchkit.atomic.replacing`, which nothing refers to."""
+    """Remove what a killed run was writing, in `out` and all folders below it.
+
+    These are files named as `sketchkit.atomic.replacing` names them, which nothing refers to.
+    """
     for path in out.rglob(".*"):
         if path.is_file() and re.fullmatch(r"\..+\.[0-9a-f]{16}(\.\w+)?", path.name):
             path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> Path:
-    """The folder, made with those above it where they are missing.
+    """`path` itself, made as a folder, with those above it where they are missing.
 
     Raises:
         OutputError: it cannot be made.
@@ -131,7 +140,7 @@ def fingerprint(*parts: Any) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
+    """The JSON object in the file `path`.
 
     Raises:
         DataError: the file holds none.
@@ -146,7 +155,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON object atomically, its folder made where needed.
+    """Write `value` to `path` as a JSON object, atomically, the folder made where needed.
 
     Raises:
         OutputError: the folder cannot be written, the disk is full.

@@ -23,7 +23,7 @@ __all__ = ["Figure", "Score", "Scored", "format_scores", "rank_answers", "score_
 
 @dataclass(frozen=True)
 class Figure:
-    """A measure with its 95 % interval, photos drawn with replacement."""
+    """The `value` of a measure with its 95 % interval, `low` to `high`, by drawing photos with replacement."""
 
     value: float
     low: float
@@ -171,7 +171,7 @@ def rank_answers(answers: Sequence[Answer], truth: PairedSet, *, where: str) -> 
 
 
 def format_scores(scores: Sequence[Score]) -> str:
-    """Scores side by side, in columns for a terminal: accuracies in per cent, the interval after each figure.
+    """A line for each of `scores`, in columns for a terminal: accuracies in per cent, the interval after each figure.
 
     Example:
         >>> half = Figure(0.5, 0.4, 0.6)

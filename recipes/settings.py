@@ -67,17 +67,19 @@ def find_settings(source: str, shipped: Mapping[str, Path]) -> Path:
 
 
 def shipped_settings(package: str, folder: str = "configs") -> dict[str, Path]:
-    """The YAML files in a folder of an installed package, by name."""
+    """The YAML files in `folder` of the installed `package`, such as `sketchkit.recipes`, by name without suffix."""
     return {path.stem: path for path in sorted(Path(str(files(package)), folder).glob("*.yaml"))}
 
 
 def to_yaml(settings: Any) -> str:
-    """Settings as YAML, as they are kept beside results."""
+    """The dataclass `settings` as YAML, as it is kept beside results; `load_settings` reads it."""
     return OmegaConf.to_yaml(OmegaConf.structured(settings))
 
 
 def nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
     """What to add to "there is no such name": the one that was likely meant, else all there are.
+
+    `name` is compared with the `known` ones; `prefix` is put before the one that is near enough, as in `data.`.
 
     Example:
         >>> nearest("sead", ["seed", "out"])

@@ -25,7 +25,7 @@ class Summary:
         self._measures: dict[str, list[np.ndarray[Any, Any]]] = {}
 
     def add(self, chunk: SketchSet) -> None:
-        """Take one set into account."""
+        """Take the drawings of `chunk` into account; they themselves are not kept."""
         self._counts += (len(chunk), len(chunk.stroke_offsets) - 1, len(chunk.points))
         finite = chunk.points[np.isfinite(chunk.points).all(axis=1)]
         if len(finite):
@@ -42,7 +42,7 @@ class Summary:
             self._measures.setdefault(name, []).append(values.astype(np.float32))
 
     def as_dict(self, *, skipped: int = 0) -> dict[str, Any]:
-        """The summary as JSON can hold it."""
+        """The summary as JSON can hold it; `skipped` is how many bad records were left out on the way."""
         sketches, strokes, points = self._counts.tolist()
         found: dict[str, Any] = {"sketches": sketches, "strokes": strokes, "points": points, "skipped": skipped}
         if np.isfinite(self._low).all():
@@ -55,7 +55,7 @@ class Summary:
 
     @staticmethod
     def as_text(name: str, found: dict[str, Any]) -> str:
-        """What `as_dict` gave, for a person to read."""
+        """What `as_dict` gave (`found`), for a person to read; the first line begins with `name`."""
         lines = [f"{name}: {found['sketches']} sketches, {found['strokes']} strokes, {found['points']} points"]
         if found["skipped"]:
             lines.append(f"  skipped {found['skipped']} bad records")

@@ -71,7 +71,7 @@ def columns(lines: Sequence[Sequence[str]], left: Sequence[bool]) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    r"""A share as per cent, with a space that does not break.
+    r"""A `share`, of which 1 is all, as per cent with `digits` decimals, and with a space that does not break.
 
     Example:
         >>> percent(0.2789) == "27.9\N{NO-BREAK SPACE}%"
@@ -81,7 +81,7 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def giga(count: float) -> str:
-    r"""Billions, with three decimals below ten.
+    r"""Billions: `count` with three decimals below ten of them and two from there, and a G.
 
     Example:
         >>> giga(40.1759e9) == "40.18\N{NO-BREAK SPACE}G", giga(13.02e6) == "0.013\N{NO-BREAK SPACE}G"
@@ -91,7 +91,7 @@ def giga(count: float) -> str:
 
 
 def mega(count: float) -> str:
-    r"""Millions, with two decimals.
+    r"""Millions: `count` with two decimals, and an M.
 
     Example:
         >>> mega(14_714_688) == "14.71\N{NO-BREAK SPACE}M"
@@ -101,7 +101,7 @@ def mega(count: float) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Three significant digits, never in powers of ten.
+    """`value` with three significant digits, two decimals at most, never in powers of ten.
 
     Example:
         >>> three_digits(1234.5), three_digits(47.36), three_digits(3.0)
@@ -112,7 +112,7 @@ def three_digits(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a reader says them.
+    """`seconds` as a reader says them: tenths below ten, whole ones below an hour, then whole minutes.
 
     Example:
         >>> [duration(value) for value in (0.4, 59.6, 754, 7385)]

@@ -176,7 +176,20 @@ def measure(
 
 
 class Reading:
-    """The sources as sets of drawings under a bar; counts them and what is skipped, and writes that down."""
+    """The sources as sets of drawings under a bar; counts them and what is skipped, and writes that down.
+
+    Args:
+        sources: as `sketchkit.scan` takes them.
+        format: of all sources; None: found by content.
+        first: only so many drawings; None: all.
+        on_error: whether bad records end it, or are left out and counted.
+        skipped: a file of what was left out and why, written inside `with`; None: none.
+        verb: shown on the bar.
+        target: where the result goes, which `skipped` must not be.
+
+    Raises:
+        ParameterError: `skipped` is given but bad records are not left out, or it is `target`.
+    """
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ class PairedWarp:
 
     @classmethod
     def versions(cls, seed: int, pairs: int, count: int, *, stretch: float, bend: float) -> list[PairedWarp]:
-        """So many fixed warps of all pairs, always the same for a seed; see `draw`."""
+        """Fixed warps of all `pairs`, `count` of them, always the same for a `seed`; see `draw`."""
         generators = (np.random.default_rng([seed, version, 6]) for version in range(1, count + 1))
         return [cls.draw(generator, pairs, stretch=stretch, bend=bend) for generator in generators]
 

@@ -20,7 +20,10 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Term:
-    """What one feature adds to the log odds of "sparse": weight (feature - mean) / deviation."""
+    """What one feature adds to the log odds of "sparse": `weight` (feature - `mean`) / `deviation`.
+
+    Mean and standard deviation are the feature's over the drawings of the fit, in its own unit.
+    """
 
     mean: float
     deviation: float
@@ -41,9 +44,9 @@ TERMS: Final[Mapping[str, Term]] = {
 def abstraction(block: SketchSet) -> Values:
     """How abstract the drawing is: 0 detailed, 1 abstract.
 
-    The probability, by logistic regression, that a drawer was asked for no more detail than tells the object from
-    objects of other kinds, not from others of its kind; 0.5 is as likely the one as the other. All it knows are
-    chairs: the order of drawings carries further than the value itself.
+    For each drawing of `block` the probability, by logistic regression, that its drawer was asked for no more detail
+    than tells the object from objects of other kinds, not from others of its kind; 0.5 is as likely the one as the
+    other. All it knows are chairs: the order of drawings carries further than the value itself.
 
     It is of what was drawn, not of how it was sampled: Quick, Draw!'s raw and simplified files of one drawing differ by
     0.01 (median) and 0.04 (99 of 100 by less).
@@ -62,9 +65,10 @@ def abstraction(block: SketchSet) -> Values:
 
 
 def features(block: SketchSet, names: Iterable[str] | None = None) -> dict[str, Values]:
-    """What the score may use, name -> (sketches,): amounts of detail that need no time; all by default.
+    """What the score may use of the drawings of `block`, name -> (sketches,): amounts of detail that need no time.
 
-    Each is 0 or more. Counts and lengths, whose distributions have long tails, come as log(1 + x).
+    `names` says which, None all. Each is 0 or more. Counts and lengths, whose distributions have long tails, come as
+    log(1 + x).
     """
     drawn = Geometry.of(block)
     return {name: _FEATURES[name](drawn) for name in (_FEATURES if names is None else names)}

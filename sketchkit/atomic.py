@@ -16,7 +16,7 @@ __all__ = ["replacing", "write_bytes", "write_text"]
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes | bytearray | memoryview) -> None:
-    """Write a file whole or not at all.
+    """Make `data` the content of the file at `path`, whole or not at all; an earlier file there is replaced.
 
     Raises:
         OutputError: the disk is full, the folder is missing or read-only; an earlier file is left as it was.

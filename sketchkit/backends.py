@@ -52,7 +52,11 @@ class Backend:
     segments: bool = False
 
     def enlargement(self, canvas: Canvas) -> int:
-        """How many times as large, a power of two, a canvas is drawn so that it comes out accurate."""
+        """How many times as large, a power of two, `canvas` is drawn so that it comes out accurate.
+
+        More than once for lines under `least_line_px`, as long as its longer side stays within 1024 pixels, and for a
+        longer side under `fine_side`.
+        """
         line, longer = canvas.line_share * canvas.side, max(canvas.height, canvas.width)
         times = 1
         while line * times < self.least_line_px and longer * times * 2 <= _LARGEST_DRAWN:
@@ -61,7 +65,7 @@ class Backend:
 
 
 def backend_named(name: str) -> Backend:
-    """The backend of this name; "auto" is the first.
+    """The backend called `name` in `BACKENDS`; "auto" is the first there.
 
     Raises:
         ParameterError: there is none.

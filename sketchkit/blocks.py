@@ -15,7 +15,7 @@ __all__ = ["as_block", "for_kernels", "like_input", "require_finite"]
 
 
 def as_block(sketches: Sketch | SketchSet | Iterable[Sketch]) -> SketchSet:
-    """The drawings as a `SketchSet`: itself, a block of one without a copy, or an iterable gathered.
+    """The drawings of `sketches` as a `SketchSet`: itself, a block of one without a copy, or an iterable gathered.
 
     Raises:
         ParameterError: it is none of these.
@@ -38,7 +38,10 @@ def like_input(given: SketchSet | Iterable[Sketch], operation: Callable[[SketchS
 def like_input(
     given: Sketch | SketchSet | Iterable[Sketch], operation: Callable[[SketchSet], SketchSet]
 ) -> Sketch | SketchSet:
-    """Apply an operation on blocks; a `Sketch` comes back as a `Sketch` with its label, key and meta."""
+    """Apply an `operation` on blocks to what is `given`.
+
+    A `Sketch` comes back as a `Sketch` with its label, key and meta, anything else as a `SketchSet`.
+    """
     result = operation(as_block(given))
     if not isinstance(given, Sketch):
         return result
@@ -46,7 +49,10 @@ def like_input(
 
 
 def for_kernels(block: SketchSet) -> SketchSet:
-    """The same drawings in arrays that a compiled kernel takes: a memory-mapped, read-only one is of another kind."""
+    """The drawings of `block` in arrays that a compiled kernel takes; the block itself where it has such.
+
+    To a kernel a memory-mapped, read-only array is of another kind: it is copied.
+    """
     if block.points.flags.carray and block.stroke_offsets.flags.carray and block.sketch_offsets.flags.carray:
         return block
     return SketchSet(
@@ -59,7 +65,7 @@ def for_kernels(block: SketchSet) -> SketchSet:
 
 
 def require_finite(block: SketchSet) -> SketchSet:
-    """The block itself, when all its coordinates are finite.
+    """The `block` itself, when all its coordinates are finite.
 
     Raises:
         DataError: a point is NaN or infinite; the message names the first one.

@@ -33,8 +33,8 @@ def draw(
 ) -> None:
     """Draw the sketches `first`, `first + 1`, ... into images (sketches, height, width); ink 255 on 0.
 
-    `points * scale + offset` are pixels, and so is `line_width`. Caps and joins are round, dots and breaks as in the
-    numba kernel, whose arguments these are.
+    `points * scale + offset` are pixels, and so is `line_width`. Caps and joins are round, dots and breaks those of the
+    numba kernel, and so are the arguments: see `sketchkit.kernels.raster.draw`.
 
     Raises:
         MissingDependencyError: cairocffi or the system's cairo library is not installed.

@@ -272,7 +272,7 @@ class Canvas:
 
 
 def canvas_of(size: int | tuple[int, int] | Canvas, geometry: Mapping[str, Any]) -> Canvas:
-    """The canvas of this size, or the one given, with `geometry`'s values; None stands for a default.
+    """The canvas of this `size`, or the one given as it, with `geometry`'s values; None there stands for a default.
 
     Raises:
         ParameterError: a value is out of its range, or one is given beside a `Canvas`.
@@ -295,7 +295,7 @@ def _made(size: int, **geometry: Any) -> Canvas:
 
 
 def placements(drawings: SketchSet, canvas: Canvas) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scale (sketches,) and offset (sketches, 2) of each drawing: `point * scale + offset` is in pixels.
+    """Scale (sketches,) and offset (sketches, 2) of `drawings` on `canvas`: `point * scale + offset` is in pixels.
 
     The center of the first pixel is (0.5, 0.5). Points that are not finite do not count for the extent; a drawing
     without any extent (one point, none) lies in the center. A rectangular canvas counts as its square: place drawings
@@ -309,7 +309,7 @@ def placements(drawings: SketchSet, canvas: Canvas) -> tuple[NDArray[np.float64]
 
 
 def one_shape(drawings: SketchSet, canvas: Canvas) -> Canvas:
-    """The canvas that all of the drawings are really drawn on, so that their images are one array.
+    """The `canvas`, or the part of a rectangular one, that all `drawings` are drawn on: their images are one array.
 
     Raises:
         ParameterError: the canvas is rectangular, and gives them several shapes.
@@ -386,7 +386,7 @@ def _finite(name: str, value: Any) -> float:
 
 
 def sizes_of(canvases: Sequence[Canvas]) -> NDArray[np.int64]:
-    """(canvases,) sides in pixels; (canvases, 2) heights and widths where one of them is `oblong`.
+    """(canvases,) sides in pixels of `canvases`; (canvases, 2) heights and widths where one of them is `oblong`.
 
     Sizes are as declared: a rectangular canvas is the number that it was made with.
 

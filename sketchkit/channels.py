@@ -28,12 +28,15 @@ _MAX_PART = 254
 
 
 def needs_segments(canvas: Canvas) -> bool:
-    """Whether any of the canvas's channels is that of one segment a pixel."""
+    """Whether any channel of `canvas` is that of one segment a pixel."""
     return any(name in SEGMENT_CHANNELS for name in canvas.names)
 
 
 def fold_phases(images: Images) -> Images:
-    """Images (sketches, 2 * height, 2 * width) as (sketches, 4, height, width): plane `2 * i + j` is `[i::2, j::2]`."""
+    """`images` (sketches, 2 * height, 2 * width) folded to (sketches, 4, height, width).
+
+    Plane `2 * i + j` is `[i::2, j::2]`.
+    """
     count, height, width = images.shape
     parted = images.reshape(count, height // 2, 2, width // 2, 2)
     folded: Images = parted.transpose(0, 2, 4, 1, 3).reshape(count, 4, height // 2, width // 2)

@@ -42,13 +42,13 @@ class LazyColumns(Mapping[str, NDArray[Any]]):
         return self._stop - self._start
 
     def rows(self, start: int, stop: int) -> LazyColumns:
-        """The rows `start:stop`, counted within these; what is made already is not made again."""
+        """The rows from `start` up to `stop`, counted from 0 within these; what is made already is not made again."""
         part = LazyColumns(self._makers, self._start + start, self._start + stop)
         part._made = {name: values[start:stop] for name, values in self._made.items()}
         return part
 
     def row(self, index: int) -> dict[str, Any]:
-        """The values of one row, without making the whole columns."""
+        """The values of the row `index`, counted from 0 within these, without making the whole columns."""
         return {name: self._of(name, index)[0] for name in self._makers}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -79,21 +79,24 @@ class LazyColumns(Mapping[str, NDArray[Any]]):
 
 
 def column_lengths(columns: Mapping[str, NDArray[Any]]) -> dict[str, int]:
-    """How many values each column (rows, ...) has; makes none."""
+    """How many values each of the `columns` (rows, ...) has; makes none."""
     if isinstance(columns, LazyColumns):
         return dict.fromkeys(columns, columns.length)
     return {name: len(values) for name, values in columns.items()}
 
 
 def rows_of(columns: Mapping[str, NDArray[Any]], start: int, stop: int) -> Mapping[str, NDArray[Any]]:
-    """The rows `start:stop` of columns (rows, ...), as views, or lazy as they are."""
+    """The rows from `start` up to `stop` of `columns` (rows, ...), as views, or lazy as they are."""
     if isinstance(columns, LazyColumns):
         return columns.rows(start, stop)
     return {name: values[start:stop] for name, values in columns.items()}
 
 
 def row_of(columns: Mapping[str, NDArray[Any]], index: int) -> dict[str, Any]:
-    """One row of columns, numpy's scalars as Python's; moments stay numpy's, which know their unit."""
+    """The row `index` of `columns` (rows, ...), numpy's scalars as Python's; moments stay numpy's and know their unit.
+
+    A lazy column makes this row alone.
+    """
     row = (
         columns.row(index)
         if isinstance(columns, LazyColumns)
@@ -103,7 +106,7 @@ def row_of(columns: Mapping[str, NDArray[Any]], index: int) -> dict[str, Any]:
 
 
 def column_of(values: Sequence[Any]) -> NDArray[Any]:
-    """A typed array (values,) where all share a simple type, else an object array that holds them as they are."""
+    """A typed array (values,) where all `values` share a simple type, else an object array with them as they are."""
     if all(isinstance(value, str) for value in values):
         return np.array(values, dtype=object)
     if all(isinstance(value, bool) for value in values):

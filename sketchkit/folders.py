@@ -32,7 +32,7 @@ class Listing:
     passed_over: list[tuple[Path, str]] = field(default_factory=list)
 
     def pass_over(self, name: str, why: str) -> None:
-        """Note what is not read."""
+        """Note that `name`, a path in the folder with slashes, is not read, and `why`; `told` counts by the reason."""
         self.passed_over.append((self.folder / name, why))
 
     def told(self) -> str:
@@ -44,7 +44,7 @@ class Listing:
 
 
 def list_folder(folder: Path) -> Listing:
-    """Walk through a folder and those in it, in the order of the paths' parts.
+    """Walk through `folder` and those in it, in the order of the paths' parts.
 
     Not mentioned at all: what is hidden (a name that begins with a dot, or `__MACOSX`), images by their suffix, and
     texts about the data by their name (README, LICENSE and the like). Passed over: links that lead out of the folder
@@ -65,7 +65,9 @@ def list_folder(folder: Path) -> Listing:
 
 
 def names_beneath(folder: Path) -> Iterator[tuple[str, str | None]]:
-    """The files that `list_folder` mentions, as they are found, and why one is passed over.
+    """The files that `list_folder` mentions, as they are found, and why one is passed over; None for the others.
+
+    Each is its path beneath `folder`, with slashes.
 
     Raises:
         OSError: a folder cannot be listed.

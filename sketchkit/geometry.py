@@ -29,7 +29,7 @@ class Geometry(SketchSet):
 
     @classmethod
     def of(cls, block: SketchSet) -> Geometry:
-        """The set itself when it is one already, else one over the same arrays."""
+        """The `block` itself when it is a `Geometry` already, else one over the same arrays."""
         if isinstance(block, Geometry):
             return block
         points = block.points
@@ -40,11 +40,11 @@ class Geometry(SketchSet):
         return cls(points, block.stroke_offsets, block.sketch_offsets, block.columns, block.point_columns)
 
     def if_finite(self, values: Values) -> Values:
-        """The values, but NaN for drawings with a coordinate that is not finite."""
+        """The `values`, (sketches,) both, but NaN for drawings with a coordinate that is not finite."""
         return np.where(np.isnan(self.sides[:, 0]), np.nan, values)
 
     def in_diagonals(self, lengths: Values) -> Values:
-        """(sketches,) lengths in diagonals of each drawing's bounding box; 0 where it has no extent."""
+        """The `lengths`, (sketches,) both, in diagonals of each drawing's bounding box; 0 where it has no extent."""
         values = np.zeros(len(self))
         np.divide(lengths, self.diagonal, out=values, where=self.diagonal != 0)
         return values

@@ -1,4 +1,8 @@
-"""Measures of where the ink is, and of how much there is to tell. Sources are listed in `sketchkit.measures`."""
+"""Measures of where the ink is, and of how much there is to tell. Sources are listed in `sketchkit.measures`.
+
+Each takes a `block` (sketches; a `Geometry` of them computes only once what several measures need) and gives one
+number a drawing.
+"""
 
 from __future__ import annotations
 

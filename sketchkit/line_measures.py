@@ -1,4 +1,8 @@
-"""Measures of the line itself: strokes, their length, shape and time. Sources are listed in `sketchkit.measures`."""
+"""Measures of the line itself: strokes, their length, shape and time. Sources are listed in `sketchkit.measures`.
+
+Each takes a `block` (sketches; a `Geometry` of them computes only once what several measures need) and gives one
+number a drawing.
+"""
 
 from __future__ import annotations
 

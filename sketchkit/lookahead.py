@@ -42,7 +42,7 @@ def in_order(makers: Iterable[Callable[[], Iterator[Item]]], threads: int) -> Ge
 
 
 def thread_count(threads: int | None) -> int:
-    """The number of threads: as asked, or one a core that this process may use.
+    """The number of threads: `threads` as asked, or for None one a core that this process may use.
 
     Raises:
         ParameterError: it is no whole number of at least 1.

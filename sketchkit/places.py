@@ -18,10 +18,16 @@ _MOST_POINTS = 2**28
 
 
 def require_room(wanted: float, points: int, asked: str, way_out: str) -> None:
-    """Refuse a result that would not fit in memory.
+    """Refuse a result of more than 2**28 points, which would not fit in the memory of most machines.
+
+    Args:
+        wanted: how many points it would have.
+        points: how many points it is made of.
+        asked: what the user asked for, as the message begins: "step 0.1".
+        way_out: what he can do instead, as it ends.
 
     Raises:
-        ParameterError: it would not.
+        ParameterError: it would not fit.
     """
     if wanted > _MOST_POINTS:
         raise ParameterError(f"{asked} would make {wanted:.3g} points of {points}; {way_out}")
@@ -30,7 +36,14 @@ def require_room(wanted: float, points: int, asked: str, way_out: str) -> None:
 def every_step(
     points: NDArray[Any], stroke_offsets: NDArray[np.int64], step: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Places every `step` along each stroke, and its end: `left` and `weight` (places,), and the strokes' offsets."""
+    """Places every `step` along each stroke, and its end: `left` and `weight` (places,), and the strokes' offsets.
+
+    The step is in the unit of `points` (points, 2). `stroke_offsets` (strokes + 1,) say where strokes start among the
+    points, those that come back (strokes + 1,) where they start among the places.
+
+    Raises:
+        ParameterError: there would be more places than fit in memory.
+    """
     from sketchkit.kernels.resample import every
 
     steps = step_lengths(points, stroke_offsets)
@@ -48,7 +61,10 @@ def every_step(
 
 
 def between(values: NDArray[Any], left: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The values (places,) float64 that lie `weight` of the way from the points `left` to the ones after them."""
+    """The values (places,) float64 that lie `weight` of the way from the points `left` to the ones after them.
+
+    `values` (points,) are those at the points.
+    """
     right = np.where(weight > 0, left + 1, left)
     start = values[left].astype(np.float64)
     return start + (values[right] - start) * weight

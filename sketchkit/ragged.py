@@ -1,6 +1,10 @@
 """Arithmetic on ragged arrays: values in a row, and offsets that say where each group starts and ends.
 
 `np.ufunc.reduceat` gives a wrong value for an empty group (the element that follows it); what is here does not.
+
+- `offsets` (groups + 1,): where each group starts among the elements; the last is how many elements there are.
+- `lengths` (groups,): how many elements each group has.
+- `values` (elements, ...): what belongs to each element.
 """
 
 from __future__ import annotations
@@ -23,14 +27,17 @@ __all__ = [
 
 
 def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
-    """Offsets (groups + 1,) of groups of these lengths."""
+    """Offsets (groups + 1,) of groups of these `lengths`."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
 def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`concatenate([arange(s, s + n) for s, n in zip(starts, lengths)])` without the loop."""
+    """(sum of lengths,): `concatenate([arange(s, s + n) for s, n in zip(starts, lengths)])` without the loop.
+
+    `starts` (groups,) is the first number of each group.
+    """
     offsets = offsets_of(lengths)
     return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
 
@@ -41,7 +48,7 @@ def group_of(offsets: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def group_sums(values: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The sum of each group, (groups,); 0 for an empty one. NaN stays within its group."""
+    """The sum of the `values` (elements,) of each group, (groups,); 0 for an empty one. NaN stays within its group."""
     sums = np.zeros(len(offsets) - 1)
     filled = np.flatnonzero(np.diff(offsets))
     if len(filled):
@@ -67,7 +74,7 @@ def group_extents(
 
 
 def finite_extents(points: NDArray[Any], offsets: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`group_extents` of points (n, 2), in float64, without those that have a coordinate that is not finite."""
+    """`group_extents` of `points` (n, 2), in float64, without those that have a coordinate that is not finite."""
     if not np.isfinite(points).all():
         finite = np.isfinite(points[:, 0]) & np.isfinite(points[:, 1])
         points, offsets = points[finite], offsets_of(finite)[offsets]
@@ -84,7 +91,10 @@ def joined(offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def step_lengths(points: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """For each point, (points,), the distance from the point before it in its group; 0 for the first."""
+    """For each of `points` (points, 2) the distance, (points,), from the point before it in its group.
+
+    It is 0 for the first.
+    """
     lengths = np.zeros(len(points))
     if len(points) > 1:
         steps = np.diff(points.astype(np.float64), axis=0)

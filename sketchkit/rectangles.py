@@ -19,7 +19,7 @@ def require_cuttable(size: Any, fit: str) -> None:
     """Refuse a canvas whose ground cannot be cut off by whole pixels, alike at two sides.
 
     Raises:
-        ParameterError: it is not tight, or its size is no even number.
+        ParameterError: its `fit` is not "tight", or its `size`, the longer side in pixels, no even number.
     """
     if fit != "tight":
         raise ParameterError(f'a rectangular canvas is cut to the ink, so its fit is "tight", not {fit!r}')

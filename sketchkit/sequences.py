@@ -18,7 +18,7 @@ Ragged = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 def from_stroke3(array: ArrayLike) -> Ragged:
-    """Points (n, 2) and offsets of rows `(dx, dy, pen)`; a last stroke without a lift is closed at the end.
+    """Points (n, 2) and offsets of `array`'s rows `(dx, dy, pen)`; a last stroke without a lift is closed at the end.
 
     Raises:
         DataError: the array is not (n, 3).
@@ -28,7 +28,9 @@ def from_stroke3(array: ArrayLike) -> Ragged:
 
 
 def from_stroke5(array: ArrayLike, *, absolute: bool = False) -> Ragged:
-    """Points (n, 2) and offsets of rows `(x, y, p1, p2, p3)` before the first p3 = 1.
+    """Points (n, 2) and offsets of `array`'s rows `(x, y, p1, p2, p3)` before the first p3 = 1.
+
+    x and y are the step from the point before, or with `absolute` the point itself.
 
     Raises:
         DataError: the array is not (n, 5).
@@ -42,7 +44,10 @@ def from_stroke5(array: ArrayLike, *, absolute: bool = False) -> Ragged:
 
 
 def to_stroke3(points: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Rows `(dx, dy, pen)`, (points, 3) float32; the first step is from the origin; empty strokes vanish."""
+    """Rows `(dx, dy, pen)`, (points, 3) float32; the first step is from the origin; empty strokes vanish.
+
+    `points` (points, 2) are those of one drawing, `offsets` (strokes + 1,) where its strokes start among them.
+    """
     rows = np.zeros((len(points), 3), np.float32)
     rows[:, :2] = np.diff(points.astype(np.float64), axis=0, prepend=0.0)
     rows[_last_points(offsets), 2] = 1
@@ -57,6 +62,12 @@ def to_stroke5(
     absolute: bool = False,
 ) -> NDArray[np.float32]:
     """Rows `(x, y, p1, p2, p3)`, (length or points + 1, 5) float32, ended and padded by end rows.
+
+    Args:
+        points: (points, 2), those of one drawing.
+        offsets: (strokes + 1,), where its strokes start among them.
+        length: the number of rows; None for as few as it takes.
+        absolute: x and y are the point itself, in end rows the last one, and not the step from the one before.
 
     Raises:
         ParameterError: there are more than `length - 1` points.

@@ -71,7 +71,7 @@ def simplify(
 
 
 def significance(sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.float64]:
-    """For each point, (points,), the epsilon at which `simplify` drops it; infinity for both ends of a stroke.
+    """For each point of `sketches`, (points,), the epsilon at which `simplify` drops it; infinity for strokes' ends.
 
     Never more than that of the point which split the stroke before it, so any threshold is a valid simplification.
 
@@ -116,7 +116,7 @@ def visvalingam(sketches: Sketches, area: float | None = None, *, max_points: in
 
 
 def effective_areas(sketches: Sketch | SketchSet | Iterable[Sketch]) -> NDArray[np.float64]:
-    """For each point, (points,), the area above which `visvalingam` drops it; infinity for both ends of a stroke.
+    """For each point of `sketches`, (points,), the area above which `visvalingam` drops it; infinity for strokes' ends.
 
     Raises:
         DataError: a coordinate is NaN or infinite.
@@ -151,7 +151,9 @@ def quickdraw_simplify(sketches: Sketches) -> Sketches:
 def rank_points(
     block: SketchSet, floor: float = 0.0, *, line: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Significance and depth of each point, (points,) both; points of at most `floor` may share one value.
+    """Significance and depth of each point of `block`, (points,) both; points of at most `floor` may share one value.
+
+    Distances are to the segment, or with `line` to the line through its ends. Depth is how many splits came before.
 
     Coordinates that are not finite give values without meaning in their own stroke, nowhere else.
     """

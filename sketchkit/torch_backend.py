@@ -136,8 +136,8 @@ def draw(
 ) -> None:
     """Draw the sketches `first`, `first + 1`, ... into images (sketches, height, width); ink 255 on 0.
 
-    `points * scale + offset` are pixels, and so is `line_width`. The arguments are those of the numba kernel, and the
-    device to draw on.
+    `points * scale + offset` are pixels, and so is `line_width`. The arguments are those of the numba kernel (see
+    `sketchkit.kernels.raster.draw`), and `device`, where to draw; the images come back from there.
     """
     count, height, width = images.shape
     strokes = slice(sketch_offsets[first], sketch_offsets[first + count])

@@ -31,7 +31,7 @@ class Fixed(Policy):
         self.canvas, self.name = canvas, f"fixed {size} px"
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """The one canvas."""
+        """The one canvas for all sketches of `outcomes`; `dial` does not count."""
         return _drawn(outcomes, np.eye(len(outcomes.canvases))[self.canvas])
 
 
@@ -41,7 +41,7 @@ class UniformRandom(Policy):
     name = "random, uniform"
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """Equal chances."""
+        """Equal chances for all sketches of `outcomes`; `dial` does not count."""
         return _drawn(outcomes, np.full(len(outcomes.canvases), 1 / len(outcomes.canvases)))
 
 
@@ -59,15 +59,15 @@ class SameMix(Policy):
         self.dial = other.dial
 
     def values(self, budgets: Sequence[float]) -> list[float]:
-        """As the other's."""
+        """Those of the other for these `budgets`."""
         return self.other.values(budgets)
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """As the other."""
+        """Fit the other, with `training` and `seed`."""
         self.other.fit(training, seed)
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """The other's shares over these sketches."""
+        """The shares of all sketches of `outcomes` that the other sends to each canvas at this `dial`."""
         return _drawn(outcomes, self.other.choose(outcomes, dial).chances.mean(axis=0))
 
 
@@ -78,11 +78,11 @@ class BestMixture(Policy):
     dial = "budget"
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """Learn what each canvas finds."""
+        """Learn for which share of the sketches of `training` each canvas finds the photo; `seed` does not count."""
         self._found = stacked(training, lambda part: part.right).mean(axis=0)
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """Shares that find the most for `dial` FLOPs, at what the canvases cost these very drawings."""
+        """Shares that find the most for `dial` FLOPs, at what the canvases cost the very drawings of `outcomes`."""
         return _drawn(outcomes, best_mixture(self._found, outcomes.flops.mean(axis=0), dial))
 
 
@@ -93,7 +93,7 @@ class EvenMixture(Policy):
     dial = "budget"
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """The most even shares for `dial` FLOPs, at what the canvases cost these very drawings."""
+        """The most even shares for `dial` FLOPs, at what the canvases cost the very drawings of `outcomes`."""
         return _drawn(outcomes, even_mixture(outcomes.flops.mean(axis=0), dial))
 
 
@@ -104,7 +104,7 @@ class Oracle(Policy):
     sees = "truth"
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """Looks at the ranks."""
+        """Looks at the ranks of `outcomes`; `dial` does not count."""
         canvas = outcomes.right.argmax(axis=1)
         flops = outcomes.flops[np.arange(len(canvas)), canvas]
         return Choice.of(canvas, flops, canvases=len(outcomes.canvases))

@@ -60,7 +60,7 @@ class MarginCascade(Policy):
     dial = "budget"
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """Keep what chains are chosen and thresholds set on."""
+        """Keep of `training` what chains and thresholds are chosen on; `seed` is for predictors, if there are any."""
         self._right = stacked(training, lambda part: part.right)
         self._costs = stacked(training, lambda part: part.flops + part.search_flops)
         self._first_search = max(part.search_flops for part in training)
@@ -68,7 +68,7 @@ class MarginCascade(Policy):
         self._learn(training, seed)
 
     def chain(self, budget: float) -> Chain:
-        """The chain for a mean cost, in FLOPs."""
+        """The chain for a mean cost of `budget` FLOPs; the cheapest canvas alone where nothing costs so little."""
         if budget not in self._chains:
             self._chains[budget] = self._best_chain(budget + self._first_search)
         return self._chains[budget]
@@ -83,7 +83,7 @@ class MarginCascade(Policy):
         return chain if own is None else Chain(chain.canvases, own)
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """Walk the chain for `dial` FLOPs."""
+        """Walk the chain for `dial` FLOPs with each sketch of `outcomes`."""
         chain = self.chain(dial)
         ends = chain.walk(self._confidences(outcomes, chain.canvases))
         costs = outcomes.flops[:, chain.canvases] + outcomes.search_flops
@@ -164,7 +164,7 @@ class LearnedCascade(MarginCascade):
         return chances[:, seen[-1]] - chances[:, following]
 
     def own_params(self, dial: float) -> int:
-        """Of the predictors after each look but the last."""
+        """Of the predictors after each look but the last, in the chain for `dial` FLOPs."""
         canvases = self.chain(dial).canvases
         return sum(self._after[canvases[:step]].params for step in range(1, len(canvases)))
 
@@ -189,7 +189,7 @@ class LookThenChoose(Policy):
         self.name = "look, then choose" + (", embedding" if embedding else "")
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """Train a predictor for each first canvas."""
+        """Train a predictor for each first canvas on `training`; `seed` as of `SuccessModel.fit`."""
         self._right = stacked(training, lambda part: part.right)
         self._after = {
             first: AfterLooks((first,), training, seed, embedding=self._embedding)
@@ -199,14 +199,14 @@ class LookThenChoose(Policy):
         self._firsts: dict[float, int] = {}
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """From the first canvas, and at the price, that found most for `dial` FLOPs."""
+        """For the sketches of `outcomes`, from the first canvas and at the price that found most for `dial` FLOPs."""
         first = self._first(dial)
         price = price_for(_reachable(self._after[first].fitted, first), self._costs[first], dial)
         chances = price.chances(_reachable(self._after[first](outcomes), first), self._total(outcomes, first))
         return Choice(chances, (chances * self._total(outcomes, first)).sum(axis=1))
 
     def own_params(self, dial: float) -> int:
-        """Of the predictor after the first look."""
+        """Of the predictor after a look at the first canvas that was chosen for `dial` FLOPs."""
         return self._after[self._first(dial)].params
 
     def _first(self, dial: float) -> int:

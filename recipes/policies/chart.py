@@ -24,7 +24,7 @@ _STYLES = (("-", "o"), ("--", "s"), (":", "D"), ("-.", "^"), ("-", "v"), ("--", 
 
 
 def write_comparison(points: Sequence[Point], folder: Path) -> None:
-    """Write `policies.csv` and `policies.svg`, each atomically.
+    """Write `points` as `policies.csv` and `policies.svg` into `folder`, which must be there, each atomically.
 
     Raises:
         OutputError: they cannot be written.
@@ -34,7 +34,7 @@ def write_comparison(points: Sequence[Point], folder: Path) -> None:
 
 
 def policies_csv(points: Sequence[Point]) -> str:
-    """One line a point; accuracies and shares from 0 to 1, intervals of 95 %.
+    """One line for each of `points`; accuracies and shares from 0 to 1, intervals of 95 %.
 
     Columns: `policy`, `sees`, `dial` and its `value`, `acc@1` with `low` and `high`, `flops`, the same for the best
     random mixture at that cost (`blind`), for the differences to it, to random in the same mix and to uniform random,
@@ -57,7 +57,10 @@ def policies_csv(points: Sequence[Point]) -> str:
 
 
 def policies_figure(points: Sequence[Point]) -> str:
-    """acc@1 against FLOPs of every policy over its dial; below, its gain over the best blind choice at that cost."""
+    """acc@1 against FLOPs of every policy over its dial; below, its gain over the best blind choice at that cost.
+
+    Those of `points` that are of one policy are joined, cheapest first; the fixed canvases count as one and are not.
+    """
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.25, 1))

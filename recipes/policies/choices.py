@@ -37,7 +37,13 @@ class Choice:
 
     @classmethod
     def of(cls, canvas: NDArray[np.int64], flops: NDArray[np.float64], *, canvases: int) -> Choice:
-        """A choice without lots: canvas (n,), the index of each sketch's canvas."""
+        """A choice without lots.
+
+        Args:
+            canvas: (n,) index of each sketch's canvas.
+            flops: (n,), as in `Choice`.
+            canvases: K, how many there are to choose from.
+        """
         return cls(np.eye(canvases)[canvas], flops)
 
     @property
@@ -47,7 +53,7 @@ class Choice:
         return likeliest
 
     def hits(self, outcomes: Outcomes) -> NDArray[np.float64]:
-        """(n,) how likely each sketch finds its photo."""
+        """(n,) how likely each sketch finds its photo; `outcomes` are of these sketches, in their order."""
         return np.asarray((self.chances * outcomes.right).sum(axis=1))
 
 
@@ -64,23 +70,33 @@ class Policy:
     dial: Dial = "none"
 
     def values(self, budgets: Sequence[float]) -> list[float]:
-        """The dial's values to compare it at, where budgets are those of others."""
+        """The dial's values to compare it at: `budgets`, in mean FLOPs, where that is its dial, else 0 for none."""
         return list(budgets) if self.dial == "budget" else [0.0]
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """Learn from outcomes of any number of folds and seeds; by default there is nothing to learn."""
+        """Learn from outcomes; by default there is nothing to learn.
+
+        Args:
+            training: of any number of folds and seeds, of other photos than are judged.
+            seed: of whatever is drawn in training, such as first weights.
+        """
 
     def own_params(self, dial: float) -> int:
-        """Parameters of its own that it keeps for a value of the dial; thresholds do not count."""
+        """Parameters of its own that it keeps for a value of the `dial`; thresholds do not count."""
         return 0
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """Choose for each sketch, without a look at the truth."""
+        """Choose for each sketch, without a look at the truth.
+
+        Args:
+            outcomes: of the sketches; what is known of them when, `Outcomes` says.
+            dial: one of `values`, or any budget where budgets are the dial.
+        """
         raise NotImplementedError
 
 
 def stacked(parts: Sequence[Outcomes], value: Callable[[Outcomes], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """A value (sketches, canvases) of several outcomes, one under another.
+    """What `value` gives for each of `parts`, (sketches, ...), one under another: (all sketches, ...).
 
     Raises:
         ParameterError: there are no outcomes.
@@ -94,7 +110,7 @@ def stacked(parts: Sequence[Outcomes], value: Callable[[Outcomes], NDArray[np.fl
 
 
 def photo_groups(parts: Sequence[Outcomes]) -> NDArray[np.int64]:
-    """(rows of `stacked`,): one number a photo, the same for all its sketches and seeds."""
+    """(rows of `stacked` over `parts`,): one number a photo, the same for all its sketches and seeds."""
     pairs = np.concatenate([np.stack([np.full(len(p.ranks), p.fold), p.photo_of_sketch], 1) for p in parts])
     _, group = np.unique(pairs, axis=0, return_inverse=True)
     return np.asarray(group, np.int64).reshape(-1)
@@ -103,7 +119,14 @@ def photo_groups(parts: Sequence[Outcomes]) -> NDArray[np.int64]:
 def over_seeds(
     parts: Sequence[Outcomes], value: Callable[[Outcomes], NDArray[np.float64]]
 ) -> tuple[SketchSet, NDArray[np.float64]]:
-    """Each sketch once, with the mean over seeds of a value (sketches, ...) of it: one lucky rank says little.
+    """Each sketch once, with the mean over seeds of a value of it: one lucky rank says little.
+
+    Args:
+        parts: of any folds and seeds; the seeds of a fold have the same sketches in the same order.
+        value: gives (sketches, ...) for each of them.
+
+    Returns:
+        The sketches, fold by fold, and their means (sketches, ...).
 
     Raises:
         DataError: seeds of one fold have other sketches.
@@ -119,6 +142,6 @@ def over_seeds(
 
 
 def by_fold(parts: Sequence[Outcomes]) -> Iterator[list[Outcomes]]:
-    """The outcomes of each fold, folds in order."""
+    """Those of `parts` that are of one fold, for each fold in order."""
     for fold in sorted({part.fold for part in parts}):
         yield [part for part in parts if part.fold == fold]

@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A mean with its 95 % interval."""
+    """A `mean` with its 95 % interval, `low` to `high`, of shares from 0 to 1 or of differences between them."""
 
     mean: float
     low: float

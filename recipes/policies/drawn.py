@@ -37,13 +37,13 @@ class MeasureRule(Policy):
         self.measure, self.name = measure, f"rule on {measure}"
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """Keep what thresholds are set on."""
+        """Keep of `training` what thresholds are set on; `seed` does not count."""
         self._values = stacked(training, self._measured)
         self._right = stacked(training, lambda part: part.right)
         self._flops = stacked(training, lambda part: part.flops)
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """The rule that found most for `dial` FLOPs."""
+        """For each sketch of `outcomes`, by the rule that found most for `dial` FLOPs in training."""
         first, second, sign, threshold = self._rule(dial)
         canvas = np.where(sign * self._measured(outcomes) < threshold, second, first)
         flops = outcomes.flops[np.arange(len(canvas)), canvas]
@@ -77,18 +77,18 @@ class MeasureNetwork(Policy):
     dial = "budget"
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """Train the predictor."""
+        """Train the predictor on `training`; `seed` as of `SuccessModel.fit`."""
         features = stacked(training, lambda part: part.measures)
         right = stacked(training, lambda part: part.right)
         self._model = SuccessModel.fit(features, right, photo_groups(training), seed)
         self._flops = stacked(training, lambda part: part.flops)
 
     def own_params(self, dial: float) -> int:
-        """Of the predictor."""
+        """Of the predictor, which is the same for each `dial`."""
         return self._model.params
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """At the price that spends `dial` FLOPs on the training folds."""
+        """For each sketch of `outcomes`, at the price that spends `dial` FLOPs on the training folds."""
         own = self._model.flops
         price = price_for(self._model.fitted, self._flops + own, dial)
         chances = price.chances(self._model(outcomes.measures), outcomes.flops)

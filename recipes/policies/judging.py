@@ -56,7 +56,7 @@ class Judged:
 
 
 def default_budgets(outcomes: Sequence[Outcomes]) -> list[float]:
-    """Ten budgets of mean FLOPs from the cheapest to the dearest canvas."""
+    """Ten budgets of mean FLOPs, at equal ratios, from the cheapest to the dearest canvas of `outcomes`."""
     costs = stacked(outcomes, lambda part: part.flops).mean(axis=0)
     found: list[float] = np.geomspace(costs[0], costs[-1], 10).tolist()
     return found

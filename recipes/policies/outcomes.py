@@ -158,7 +158,7 @@ class Outcomes:
         return np.asarray(np.column_stack(list(measure(self.sketches).values())))
 
     def save(self, path: Path) -> None:
-        """Write all but the drawings, which are named by their keys, as one `.npz` file, atomically.
+        """Write all but the drawings, which are named by their keys, to `path` in the `.npz` format, atomically.
 
         Raises:
             OutputError: the file cannot be written.

@@ -51,11 +51,11 @@ class StrokeReader(Policy):
         self.name = {"reinforce": "GRU, REINFORCE", "expected": "GRU, expected reward"}[objective]
 
     def values(self, budgets: Sequence[float]) -> list[float]:
-        """Its values of lambda_F: no budget can be asked of it."""
+        """Its values of lambda_F: none of `budgets` can be asked of it."""
         return self.lambdas
 
     def fit(self, training: Sequence[Outcomes], seed: int) -> None:
-        """Train a selector for each lambda_F."""
+        """Train a selector for each lambda_F on `training`; `seed` is of first weights, of order and of samples."""
         costs = torch.from_numpy(stacked(training, lambda part: part.flops).mean(axis=0))
         self.selectors = {}
         for lambda_F in progress(self.lambdas, self.name, unit="lambda_F"):
@@ -64,11 +64,11 @@ class StrokeReader(Policy):
             self.selectors[lambda_F] = self._trained(sketches, torch.from_numpy(rewards).float(), config, costs, seed)
 
     def own_params(self, dial: float) -> int:
-        """Of the selector."""
+        """Of the selector of lambda_F = `dial`."""
         return sum(parameter.numel() for parameter in self.selectors[dial].parameters())
 
     def choose(self, outcomes: Outcomes, dial: float) -> Choice:
-        """The likeliest canvas by the selector of lambda_F = `dial`."""
+        """The likeliest canvas for each sketch of `outcomes`, by the selector of lambda_F = `dial`, one of `values`."""
         selector = self.selectors[dial]
         canvas = selector.select(outcomes.sketches)
         passes = outcomes.flops[np.arange(len(canvas)), canvas]

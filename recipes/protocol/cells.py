@@ -18,6 +18,11 @@ __all__ = ["Cell", "Place", "cells_of", "has_test_split", "places_of"]
 class Place:
     """Where and from what a row is trained: the split that is evaluated, which fold of it, and the seed.
 
+    Args:
+        split: `fold` (held-out training photos) or `test` (the official one).
+        fold: from 0; 0 on the test split.
+        seed: of the training.
+
     Example:
         >>> Place("fold", 2, 0).name, Place("test", 0, 1).name
         ('fold2-seed0', 'test-seed1')
@@ -70,7 +75,7 @@ class Cell:
 
 
 def has_test_split(pairs: PairedSet) -> bool:
-    """Whether a set holds the official test split."""
+    """Whether `pairs` hold photos of an official test split."""
     return pairs.official_split is not None and bool((pairs.official_split == "test").any())
 
 

@@ -44,6 +44,9 @@ def table_csv(results: Results) -> str:
 
     Columns: `split`, `row`, `canvas`, `measure`, `value` with `low` and `high` (95 %), `seed_deviation`, `params`,
     `flops`, `epochs`, `seeds`, `folds`, `photos`, `sketches`. Accuracies from 0 to 1.
+
+    Args:
+        results: as in `table.json`; only `splits` is read.
     """
     text = io.StringIO()
     shared = ("params", "flops", "epochs", "seeds", "folds", "photos", "sketches")

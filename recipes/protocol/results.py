@@ -77,7 +77,7 @@ class Results:
         clear_temporaries(self.path)
 
     def finished(self, cell: Cell) -> CellFiles | None:
-        """The files of a cell, or None where it is not finished.
+        """The files of `cell`, or None where it is not finished.
 
         Raises:
             ParameterError: they are of other settings or data.

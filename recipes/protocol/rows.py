@@ -60,7 +60,7 @@ class TableConfig:
     """Where the table's file lies."""
 
     def row(self, name: str) -> RowConfig:
-        """A row.
+        """The row called `name`.
 
         Raises:
             ParameterError: there is none of this name; the nearest is named.
@@ -85,7 +85,7 @@ class TableConfig:
         return load_config(base, [*self.settings, *own, *words])
 
     def teachers(self, name: str, config: FgsbirConfig) -> list[str]:
-        """The rows that teach a row."""
+        """The rows that teach the row `name`, whose settings are `config`; none but a distilled `v1` has any."""
         row = self.row(name)
         return list(row.teachers) if row.kind == "v1" and config.student.distillation != "none" else []
 

@@ -52,7 +52,7 @@ class Student:
     photos: Mapping[Cell, Sequence[str]]
 
     def of(self, split: str) -> list[Cell]:
-        """The cells of a split."""
+        """Its cells of a `split`, `fold` or `test`."""
         return [cell for cell in self.cells if cell.place.split == split]
 
 

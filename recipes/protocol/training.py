@@ -48,7 +48,7 @@ class Training:
         self.out, self.pairs, self.fabric = out, pairs, fabric
 
     def run_of(self, cell: Cell) -> FgsbirRun:
-        """The run that trains a cell."""
+        """The run that trains `cell`, its folder made where it is missing."""
         config = with_native_precision(cell.config)
         cut = split_pairs(self.pairs, config.data, config.seed)
         watch = partial(acc_per_canvas, test=cut.test) if cell.each_epoch else None
@@ -56,7 +56,7 @@ class Training:
         return FgsbirRun(config, self.fabric, folder, cut, self._cache(cell.place), watch)
 
     def trained(self, cell: Cell) -> tuple[FgsbirRun, Trained[AdaptedModel]]:
-        """A cell's run and network; trained if it is not yet, and so are its teachers."""
+        """The run and the network of `cell`; trained if it is not yet, and so are its teachers."""
         this = self.run_of(cell)
         if cell.kind == "teacher":
             return this, train_teacher(this)
@@ -67,11 +67,14 @@ class Training:
         return this, train_v1(this, targets)
 
     def forget_cache(self, place: Place) -> None:
-        """Remove the outputs of frozen layers for what is held out at a place, when no more cells need them."""
+        """Remove the outputs of frozen layers for what is held out at a place, when no more cells need them.
+
+        The cells of all seeds share those of the split and fold of `place`.
+        """
         shutil.rmtree(self._cache(place), ignore_errors=True)
 
     def outcomes_path(self, cell: Cell) -> Path:
-        """Where a cell's outcomes lie, embeddings included."""
+        """Where the outcomes of `cell` lie, embeddings included."""
         return _folder(self.out, cell) / _OUTCOMES
 
     def _cache(self, place: Place) -> Path:

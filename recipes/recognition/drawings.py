@@ -43,7 +43,15 @@ class LabeledDrawings:
 
 @dataclass(frozen=True, eq=False)
 class RecognitionData:
-    """What is trained on, what gives the selector's rewards, what is evaluated, and how they were told apart."""
+    """What is trained on, what gives the selector's rewards, what is evaluated, and how they were told apart.
+
+    Args:
+        categories: their names; a drawing's label is the place of its category here.
+        train: drawings that networks are trained on.
+        validation: drawings that only the selector learns from, by what a trained network makes of them.
+        test: drawings that are evaluated at the end.
+        description: in a few words how the three were cut.
+    """
 
     categories: tuple[str, ...]
     train: LabeledDrawings

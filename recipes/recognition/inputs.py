@@ -24,7 +24,7 @@ __all__ = ["DrawnPictures", "KeptPictures", "rows_of_epoch", "steps_per_epoch"]
 
 
 def steps_per_epoch(drawings: int, batch: int) -> int:
-    """How many batches a pass has; they differ by one drawing at most.
+    """How many batches of at most `batch` a pass over `drawings` has; they differ by one drawing at most.
 
     Example:
         >>> steps_per_epoch(10, 4)
@@ -37,6 +37,15 @@ def rows_of_epoch(
     drawings: int, batch: int, *, seed: int, epoch: int
 ) -> Iterator[tuple[NDArray[np.int64], np.random.Generator]]:
     """The drawings of each batch of an epoch and what draws its versions, the same whenever it is asked for.
+
+    Args:
+        drawings: how many there are.
+        batch: the most that one batch has.
+        seed: of the run.
+        epoch: from 0; each has an order of its own.
+
+    Yields:
+        Row numbers (drawings of the batch,) int64, and a generator for what else is drawn by lot in it.
 
     Example:
         >>> sorted(row for rows, _ in rows_of_epoch(5, 2, seed=0, epoch=3) for row in rows.tolist())
@@ -69,6 +78,8 @@ class DrawnPictures:
 
     def batches(self, epoch: int, *, batch: int, seed: int) -> Iterator[dict[str, Any]]:
         """The batches of one epoch.
+
+        For `epoch`, `batch` and `seed` see `rows_of_epoch`.
 
         Yields:
             `sketches` {canvas: (drawings, channels, height, width)}, which are behind the frozen layers, `labels`

@@ -33,7 +33,7 @@ class Classification(nn.Module):
         self.recognizer, self.student, self.settings = recognizer, student, training
 
     def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Losses of one batch of `KeptPictures` or `DrawnPictures`: the sum, and its parts for the log; scalars."""
+        """Losses of one `batch` of `KeptPictures` or `DrawnPictures`: the sum, and its parts for the log; scalars."""
         logits = {size: self._logits(pictures, size) for size, pictures in batch["sketches"].items()}
         largest = max(logits)
         parts: dict[str, list[torch.Tensor]] = {}

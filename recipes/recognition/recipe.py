@@ -103,7 +103,10 @@ def run(config: RecognitionConfig, *, command: str = "") -> dict[str, Any]:
 
 
 def train_teacher(this: RecognitionRun) -> Trained[Recognizer]:
-    """The full network, trained to name categories at its one large canvas."""
+    """The full network, trained to name categories at its one large canvas.
+
+    Of the run `this`: kept in its folder as `teacher`, and read from there once it is finished.
+    """
     config = this.config.teacher
     stage = this.stage("teacher", asdict(config), this.config.student.fit)
     canvases = (this.teacher_canvas,)
@@ -115,7 +118,10 @@ def train_teacher(this: RecognitionRun) -> Trained[Recognizer]:
 
 
 def train_direct(this: RecognitionRun) -> Trained[Recognizer]:
-    """The efficient network trained like the teacher: at the largest canvas, without distillation."""
+    """The efficient network trained like the teacher: at the largest canvas, without distillation.
+
+    Of the run `this`: kept in its folder as `direct`, and read from there once it is finished.
+    """
     # Nothing of the distillation counts here: tuning it must not train this student again.
     student = replace(this.config.student, distillation_share=0.0, temperature=1.0, self_distillation=0.0)
     stage = this.stage("direct", asdict(student))
@@ -127,7 +133,12 @@ def train_direct(this: RecognitionRun) -> Trained[Recognizer]:
 
 
 def train_v1(this: RecognitionRun, teacher: Recognizer) -> Trained[Recognizer]:
-    """The efficient network on all canvases, taught the teacher's logits."""
+    """The efficient network on all canvases, taught the teacher's logits.
+
+    Args:
+        this: the run; V1 is kept in its folder as `v1`, and read from there once it is finished.
+        teacher: of `train_teacher`; asked for the training drawings, unless nothing is distilled.
+    """
     student = this.config.student
     stage = this.stage("v1", asdict(student), asdict(this.config.teacher))
     trained = stage.finished()
@@ -143,6 +154,10 @@ def train_v2(this: RecognitionRun, v1: Recognizer) -> tuple[Trained[Recognizer],
 
     Rewards come from the validation drawings, which V1 has not seen. A selector is trained for `lambda_F` and for each
     value of the dial; they share one table of rewards.
+
+    Args:
+        this: the run; V2 is kept in its folder as `v2`, and read from there once it is finished.
+        v1: of `train_v1`; all but its selector stays as it is.
     """
     settings = (asdict(this.config.selector), asdict(this.config.student), asdict(this.config.teacher))
     upstream = (*settings, *_identity(this.data.validation))

@@ -57,7 +57,7 @@ class CategoryHead(nn.Module):
         self.linear = nn.Linear(embedding_dim, len(categories))
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Embeddings (batch, embedding_dim) -> logits (batch, categories), in single precision under autocast too."""
+        """`embeddings` (batch, embedding_dim) -> logits (batch, categories), in single precision under autocast too."""
         with torch.autocast(embeddings.device.type, enabled=False):
             logits: torch.Tensor = self.linear(embeddings.float() / self.temperature)
         return logits
@@ -114,7 +114,7 @@ class Recognizer(nn.Module):
         return self.head.categories
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Normalized images (batch, channels, height, width) -> logits (batch, categories)."""
+        """Normalized images, `inputs` (batch, channels, height, width) -> logits (batch, categories)."""
         logits: torch.Tensor = self.head(self.adapted.embed(inputs))
         return logits
 

@@ -23,10 +23,10 @@ _RESTORED = re.compile(r"[<>|=]?[biufMmUS][0-9]*(\[[0-9]*[a-zA-Z]{1,2}\])?")
 
 
 def to_arrow(name: str, values: NDArray[Any]) -> pa.Array:
-    """The values of a column, (rows,) or (rows, width), as an Arrow array.
+    """The `values` of a column, (rows,) or (rows, width), as an Arrow array.
 
     Raises:
-        DataError: Arrow has no type for them; names the column.
+        DataError: Arrow has no type for them; `name` stands in the message.
     """
     if values.ndim == 2 and values.dtype != object and values.shape[1]:
         flat = to_arrow(name, np.ascontiguousarray(values).reshape(-1))
@@ -72,7 +72,7 @@ def to_numpy(array: pa.Array, dtype: str | None = None) -> NDArray[Any]:
 
 
 def storage(array: pa.Array) -> pa.Array:
-    """The array beneath an extension type that somebody registered."""
+    """The `array` beneath an extension type that somebody registered; without one, the array itself."""
     return array.storage if isinstance(array, pa.ExtensionArray) else array
 
 

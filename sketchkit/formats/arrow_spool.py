@@ -35,14 +35,24 @@ _DTYPE = b"sketchkit.dtype"
 def new_file(
     stream: BinaryIO, schema: pa.Schema, maps: Iterable[mmap.mmap] = ()
 ) -> Iterator[pa.ipc.RecordBatchFileWriter]:
-    """A writer of an Arrow file into a stream, which stays open."""
+    """A writer of an Arrow file into a stream.
+
+    Args:
+        stream: open to be written; stays open.
+        schema: of every batch that will be written; a dictionary may grow from batch to batch.
+        maps: files that the batches are views of, mapped into memory: after each piece written, their pages are given
+            back.
+    """
     options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
     with pa.PythonFile(_Pieces(stream, maps), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
         yield writer
 
 
 def spool(sets: Iterable[SketchSet], stream: BinaryIO) -> None:
-    """Write sets as one record batch; as several, when their columns do not fit into memory."""
+    """Write `sets` as one record batch; as several, when their columns do not fit into memory.
+
+    Temporary files lie beside the file that `stream` writes; where it has no name, in the system's folder for them.
+    """
     folder = Path(stream.name).parent if isinstance(getattr(stream, "name", None), str) else None
     maps: list[mmap.mmap] = []
     with ExitStack() as stack:

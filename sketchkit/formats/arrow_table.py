@@ -80,7 +80,7 @@ def to_batch(sketches: SketchSet, *, large: bool, dictionaries: bool) -> pa.Reco
 
 
 def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """A later batch in the types of the first one; a column that it lacks is null.
+    """A later `batch` in the types of the first one, its `schema`; a column that it lacks is null.
 
     Raises:
         DataError: it has a column that the first one has not, or of a type that does not fit.
@@ -108,17 +108,24 @@ def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def drawing_field(kind: pa.DataType) -> pa.Field:
-    """The field that the drawings are in."""
+    """The field that the drawings are in, `kind` being their type: nested lists of points."""
     return pa.field("drawing", kind, metadata=_EXTENSION)
 
 
 def array_of(values: NDArray[Any]) -> pa.Array:
-    """Plain numbers (rows, ...) as an Arrow array over the same memory."""
+    """Plain numbers, `values` (rows,), as an Arrow array over the same memory."""
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
 
 
 def nested(values: pa.Array, stroke_offsets: Offsets, sketch_offsets: Offsets, *, large: bool) -> pa.Array:
-    """Values of points as a list of strokes for each drawing."""
+    """One of the `values` a point as a list of strokes for each drawing.
+
+    `stroke_offsets` (strokes + 1,) and `sketch_offsets` (sketches + 1,) are as in `SketchSet`; a `large` list holds
+    them as int64, another one as int32.
+
+    Raises:
+        DataError: they do not fit int32.
+    """
     for offsets in (stroke_offsets, sketch_offsets):
         values = _listed(values, offsets, large)
     return values
@@ -168,7 +175,7 @@ def from_batch(
 
 
 def rechunked(sets: Iterable[SketchSet], chunk: int) -> Iterator[SketchSet]:
-    """The same drawings in sets of `chunk`; the last one may be smaller, none is empty."""
+    """The drawings of `sets` in sets of `chunk`; the last one may be smaller, none is empty."""
     waiting: list[SketchSet] = []
     missing = chunk
     for drawings in sets:
@@ -184,7 +191,11 @@ def rechunked(sets: Iterable[SketchSet], chunk: int) -> Iterator[SketchSet]:
 
 
 def opened(array: pa.Array) -> tuple[Offsets, pa.Array]:
-    """The offsets (n + 1,) of a list array, from 0, and the values that they divide."""
+    """The offsets (n + 1,) of a list `array`, from 0, and the values that they divide.
+
+    Raises:
+        DataError: the offsets lie outside of the values.
+    """
     if len(array) == 0:
         return np.zeros(1, np.int64), array.values.slice(0, 0)
     offsets = array.offsets.to_numpy()
@@ -218,7 +229,7 @@ def _dtype(values: NDArray[Any]) -> bytes:
 
 
 def with_dictionary(array: pa.Array) -> pa.Array:
-    """Text that repeats four times or more on average, written once each; anything else as it is."""
+    """An `array` of text that repeats four times or more on average, each written once; any other as it is."""
     if not pa.types.is_string(array.type):
         return array
     encoded = array.dictionary_encode()

@@ -42,7 +42,10 @@ def kinds_of(rows: Iterable[list[str]]) -> list[Kind]:
 
 
 def value_of(text: str, kind: Kind) -> str | bool | int | float | None:
-    """The value of a field; where it is missing, NaN for a float, else None. Empty text is text."""
+    """The value of a field whose `text` is of this `kind`; where it is missing, NaN for a float, else None.
+
+    Missing is `NA`, and where the kind is not text an empty field too.
+    """
     if kind is Kind.TEXT:
         return None if text == "NA" else text
     if text in _MISSING:

@@ -20,7 +20,7 @@ __all__ = ["give_back", "local_file", "mapped"]
 
 @contextmanager
 def local_file(source: Source) -> Iterator[BinaryIO]:
-    """The bytes of a source as a regular file that can be sought in; a packed one is unpacked on the disk."""
+    """The bytes of `source` as a regular file that can be sought in; a packed one is unpacked on the disk."""
     with source.open() as stream:
         if _is_regular(stream):
             yield stream
@@ -38,7 +38,7 @@ def local_file(source: Source) -> Iterator[BinaryIO]:
 
 
 def mapped(source: Source) -> mmap.mmap:
-    """The bytes of a source, mapped into memory to be read; they go when nothing refers to them any more.
+    """The bytes of `source`, mapped into memory to be read; they go when nothing refers to them any more.
 
     A file that is cut short by another program while it is mapped ends this one (SIGBUS); one that is replaced, as
     `sketchkit.write` does, does not.
@@ -48,7 +48,10 @@ def mapped(source: Source) -> mmap.mmap:
 
 
 def give_back(data: mmap.mmap) -> None:
-    """Let go of pages that were read: they count as this process's memory until then. Read again, they come back."""
+    """Let go of the pages of `data` that were read: they count as this process's memory until then.
+
+    Read again, they come back.
+    """
     # Windows has no madvise, and counts mapped pages otherwise.
     if hasattr(data, "madvise"):
         data.madvise(mmap.MADV_DONTNEED)

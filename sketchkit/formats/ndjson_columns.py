@@ -18,14 +18,14 @@ __all__ = ["Part", "column_of_field", "joined"]
 
 
 class Part(NamedTuple):
-    """Drawings that follow each other, and which of their columns are known to hold texts alone."""
+    """`sketches` that follow each other, and `texts`, the names of those columns that are known to hold texts alone."""
 
     sketches: SketchSet
     texts: frozenset[str]
 
     @classmethod
     def of(cls, sketches: SketchSet) -> Part:
-        """Drawings whose columns have been made one by one."""
+        """`sketches` whose columns have been made value by value: each column is searched for what is no text."""
         objects = {name: values for name, values in sketches.columns.items() if values.dtype == object}
         return cls(sketches, frozenset(name for name, values in objects.items() if _all_texts(values)))
 
@@ -37,7 +37,13 @@ class Part(NamedTuple):
 def column_of_field(
     data: NDArray[np.uint8], kinds: NDArray[np.uint8], spans: NDArray[np.int32]
 ) -> tuple[NDArray[Any], bool]:
-    """One field of all records as (records,), and whether it holds texts alone; None where a record lacks it."""
+    """One field of all records as (records,), and whether it holds texts alone; None where a record lacks it.
+
+    Args:
+        data: (bytes,), the file or a piece of it.
+        kinds: (records,), what the field holds: `TEXT` and the others of `sketchkit.kernels.parse_ndjson`.
+        spans: (records, 2), where its value starts and ends; of a text, within the quotes.
+    """
     if (kinds == TEXT).all():
         return _texts(data, spans), True
     if (kinds == INTEGER).all():
@@ -55,7 +61,7 @@ def column_of_field(
 
 
 def joined(parts: Sequence[Part]) -> SketchSet:
-    """What `SketchSet.from_sketches` makes of the drawings of all parts together."""
+    """What `SketchSet.from_sketches` makes of the drawings of all `parts` together."""
     names = dict.fromkeys(name for part in parts for name in part.sketches.columns)
     columns: dict[str, NDArray[Any]] = {}
     for name in names:

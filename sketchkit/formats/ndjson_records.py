@@ -83,7 +83,7 @@ def parse_record(line: bytes, dialect: Dialect, expected: bool | None) -> Sketch
 
 
 def is_label(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which values, of any shape, are whole numbers that float32 holds exactly, as part labels have to be."""
+    """Which of `values`, of any shape, are whole numbers that float32 holds exactly, as part labels have to be."""
     whole: NDArray[np.bool_] = (np.rint(values) == values) & (np.abs(values) < _MOST_LABEL)
     return whole
 

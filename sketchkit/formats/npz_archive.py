@@ -49,7 +49,15 @@ _HEADER = re.compile(
 
 @dataclass(frozen=True)
 class Member:
-    """One array of an archive: its name, type (`|O` for objects), shape, and the bytes that follow its header."""
+    """One array of an archive, as its header says.
+
+    Args:
+        name: without `.npy`.
+        descr: numpy's code of the type; `|O` for objects.
+        shape: as the header claims; `numbers` compares it with the bytes.
+        by_columns: whether the values are stored column by column (Fortran's order).
+        data: the bytes that follow the header.
+    """
 
     name: str
     descr: str
@@ -75,7 +83,15 @@ class Member:
 
 
 class NpzArchive:
-    """An open archive; `names` are those of its members, without `.npy`, in their order."""
+    """An open archive; `names` are those of its members, without `.npy`, in their order.
+
+    Args:
+        archive: open; stays open.
+        size: of the archive, in bytes: what is read of it may be 100 times as much, and 64 MiB on top.
+
+    Raises:
+        DataError: a member is no `.npy` file, or two have one name.
+    """
 
     def __init__(self, archive: zipfile.ZipFile, size: int) -> None:
         self._archive = archive
@@ -88,7 +104,7 @@ class NpzArchive:
             raise DataError("has two members of one name")
 
     def read(self, name: str) -> Member:
-        """One member.
+        """The member called `name` in `names`. Reading one twice counts twice toward what may be unpacked.
 
         Raises:
             DataError: it is damaged, claims more bytes than are believed, or is no `.npy` file.
@@ -113,7 +129,7 @@ class NpzArchive:
 
 @contextmanager
 def open_npz(source: Source) -> Iterator[NpzArchive]:
-    """Open an archive; what damage makes `zipfile` raise becomes DataError."""
+    """Open the archive that `source` holds; what damage makes `zipfile` raise, also in the block, becomes DataError."""
     with local_file(source) as file:
         size = file.seek(0, 2)
         file.seek(0)
@@ -127,7 +143,7 @@ def open_npz(source: Source) -> Iterator[NpzArchive]:
 
 
 def first_name(head: bytes) -> str:
-    """The name of the first member of a zip archive that starts with these bytes; empty when it is none."""
+    """The name of the first member of a zip archive that starts with the bytes of `head`; empty when it is none."""
     if not head.startswith(_ZIP) or len(head) < 30:
         return ""
     return head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("latin1")

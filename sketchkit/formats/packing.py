@@ -23,7 +23,7 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def is_packed(head: bytes) -> bool:
-    """Whether a file that starts so (4 bytes) is packed by gzip (RFC 1952) or zstandard (RFC 8878)."""
+    """Whether a file that starts with `head` (4 bytes or more) is packed by gzip (RFC 1952) or zstandard (RFC 8878)."""
     return _is_gzip(head) or head[:4] == _ZSTD_MAGIC
 
 

@@ -26,7 +26,7 @@ _WIDEST = 8
 
 
 def claimed_sizes(data: mmap.mmap | bytes) -> list[int]:
-    """For each row group, the bytes that it says it takes in memory.
+    """For each row group of `data`, a whole file, the bytes that it says it takes in memory.
 
     Raises:
         DataError: the footer is damaged, or says that columns lie outside the file.

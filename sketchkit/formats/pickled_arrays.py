@@ -68,7 +68,10 @@ class PickledArray:
         self.values: NDArray[Any] | None = None
 
     def set_state(self, version: int, shape: Any, kind: Any, by_columns: Any, data: Any) -> None:
-        """Take shape and content, as BUILD gives them to an array.
+        """Take shape and content, as BUILD gives them to an array: five values, of any type that the file chose.
+
+        `shape`, `kind` and `data` are as in `fill`. The `version` of the state is not looked at; `by_columns` stands
+        for the order `F`.
 
         Raises:
             DataError: they do not fit each other.
@@ -76,7 +79,13 @@ class PickledArray:
         self.fill(shape, kind, "F" if by_columns else "C", data)
 
     def fill(self, shape: Any, kind: Any, order: Any, data: Any) -> None:
-        """View the content, of a shape and a type, in the order `C` or `F`; a list of objects is gathered.
+        """View the content; a list of objects is gathered.
+
+        Args:
+            shape: up to 8 whole numbers, or one.
+            kind: a `PickledType`.
+            order: `C` or `F`.
+            data: bytes, as many as shape and type take; Python 2's text of them; for objects a list.
 
         Raises:
             DataError: they do not fit each other.
@@ -116,7 +125,7 @@ class PickledArray:
 
 
 def finished(value: Any) -> Any:
-    """The array that was built, or the value itself when it is no array.
+    """The array that was built, or the `value` itself when it is no `PickledArray`.
 
     Raises:
         DataError: an array was made, but has no content.
@@ -164,7 +173,7 @@ MAKERS: Mapping[tuple[str, str], Callable[..., Any]] = {
 
 
 def admitted(module: str, name: str) -> Any:
-    """What stands in for a name that a pickle calls for.
+    """What stands in for `name` of `module`, a function or a type that a pickle calls for.
 
     Raises:
         DataError: it is none that arrays need.

@@ -69,7 +69,10 @@ class ListStart:
 
 
 def list_start(data: bytes) -> ListStart | None:
-    """The start of a one-dimensional array of arrays, for a reader that knows the rest; None for anything else."""
+    """The start of a one-dimensional array of arrays, for a reader that knows the rest; None for anything else.
+
+    `data` is the whole pickle; it is walked through up to the end of the first item.
+    """
     machine = _Machine(len(data), objects=True)
     built = 0
     try:

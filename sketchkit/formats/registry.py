@@ -79,7 +79,7 @@ _registered: dict[str, Format] = {}
 
 
 def register(added: Format) -> Format:
-    """Make a format known while the program runs; returns it.
+    """Make a format, `added`, known while the program runs; returns it.
 
     Raises:
         ParameterError: its name is taken or not made of lower case letters, digits and hyphens.
@@ -98,7 +98,7 @@ def names() -> list[str]:
 
 
 def lookup(name: str) -> Format:
-    """The format of that name.
+    """The format called `name`: ours, then a registered one, then that of an installed package.
 
     Raises:
         FormatError: there is none, or the package that offers it cannot be loaded.
@@ -114,7 +114,7 @@ def lookup(name: str) -> Format:
 
 
 def detect(source: Source) -> Format:
-    """The format of a file, a stream or a folder, found by its content; its suffix settles doubts.
+    """The format of `source`, a file, a stream or a folder, found by its content; its suffix settles doubts.
 
     Raises:
         FormatError: no format fits.
@@ -135,7 +135,7 @@ def detect(source: Source) -> Format:
 
 
 def for_writing(path: Path) -> Format:
-    """The format that a path's suffix asks for.
+    """The format that the suffix of `path` asks for; `.gz` and `.zst` after it do not count.
 
     Raises:
         FormatError: the suffix is of no format that can be written.

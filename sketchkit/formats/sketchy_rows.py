@@ -72,7 +72,7 @@ class Rows:
 
 
 def joined_rows(first: Rows, second: Rows) -> Rows:
-    """The rows of both, in order."""
+    """The rows of `first`, then those of `second`; labels only where both have them."""
     label = None
     if first.label is not None and second.label is not None:
         label = np.concatenate([first.label, second.label])
@@ -116,11 +116,11 @@ class RowReader:
         self.faults: dict[int, str] = {}
 
     def text(self, code: int) -> str:
-        """The text that a code stands for."""
+        """The text that `code`, a number in `Rows.photo` or `Rows.label`, stands for."""
         return self._text_of[code]
 
     def rows(self, block: bytes) -> Rows:
-        """The rows of a block of whole lines; blank lines are no rows."""
+        """The rows of `block`, whole lines that follow those of the block before; blank lines are no rows."""
         rows = self._plain(block)
         if rows is None:
             rows = self._well_formed(block)

@@ -74,7 +74,7 @@ class Source:
                 yield content
 
     def head(self, size: int = 4096) -> bytes:
-        """The first bytes, unpacked; nothing for a folder."""
+        """The first `size` bytes, unpacked, or as many as there are; nothing for a folder."""
         if self.named.is_dir():
             return b""
         with self.open() as stream:
@@ -115,7 +115,7 @@ class StreamSource(Source):
         return self._temporary
 
     def head(self, size: int = 4096) -> bytes:
-        """The first bytes, unpacked."""
+        """The first `size` bytes, unpacked, or as many as there are."""
         with self.open() as stream:
             return stream.read(size)
 
@@ -153,7 +153,7 @@ class StreamSource(Source):
 
 
 class BadRecordError(DataError):
-    """One record does not hold what it should; `where` says which, `args[0]` states the fact."""
+    """One record does not hold what it should: a `fact`, as `args[0]`, and `where`, which record, or empty."""
 
     def __init__(self, fact: str, where: str) -> None:
         super().__init__(fact)
@@ -163,6 +163,8 @@ class BadRecordError(DataError):
 @dataclass
 class Problems:
     """What becomes of bad records: the first one ends the reading, or all are counted and left out.
+
+    `count` is how many were left out so far, `first` the first one of them.
 
     Args:
         skip: leave bad records out.
@@ -177,6 +179,8 @@ class Problems:
     def attempt(self, where: str, make: Callable[..., Sketch], *arguments: Any) -> Sketch | None:
         """What `make(*arguments)` gives, or None when it raises DataError and bad records are skipped.
 
+        `make` and `where` are a function and what the record is called, as in `add`.
+
         Raises:
             BadRecordError: unless bad records are skipped.
         """
@@ -187,7 +191,7 @@ class Problems:
             return None
 
     def add(self, error: DataError, where: str) -> None:
-        """Report one bad record: the fact about it, and where it is ("record 3 (line 4, byte 88)", or "").
+        """Report one bad record: `error`, the fact about it, and `where` it is ("record 3 (line 4, byte 88)", or "").
 
         Raises:
             BadRecordError: unless bad records are skipped.
@@ -202,13 +206,13 @@ class Problems:
 
 
 def in_chunks(sketches: Iterable[Sketch], chunk: int) -> Iterator[SketchSet]:
-    """The drawings as sets of `chunk`; the last one may be smaller, none is empty."""
+    """The `sketches` as sets of `chunk`; the last one may be smaller, none is empty."""
     remaining = iter(sketches)
     while batch := list(islice(remaining, chunk)):
         yield SketchSet.from_sketches(batch)
 
 
 def bare_suffix(path: str | os.PathLike[str]) -> str:
-    """The suffix in lower case, without a trailing `.gz` or `.zst`: `.ndjson` of `cat.ndjson.gz`."""
+    """The suffix of `path` in lower case, without a trailing `.gz` or `.zst`: `.ndjson` of `cat.ndjson.gz`."""
     named = Path(path)
     return (named.with_suffix("") if named.suffix.lower() in PACKED_SUFFIXES else named).suffix.lower()

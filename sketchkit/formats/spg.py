@@ -32,7 +32,7 @@ __all__ = ["FORMAT", "sniff"]
 
 
 def sniff(head: bytes, path: Path) -> bool:
-    """Whether the first line names `i`, `key_id` and `drawing`, and no `word`."""
+    """Whether the first line in `head` names `i`, `key_id` and `drawing`, and no `word`; `path` does not matter."""
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
     names = set(re.findall(rb'"(i|key_id|drawing|word)"[ \t\r]*:', first))
     return first.startswith(b"{") and names == {b"i", b"key_id", b"drawing"}

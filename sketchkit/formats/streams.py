@@ -78,7 +78,7 @@ class SeekableStream(io.RawIOBase):
         return b"".join(parts)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place, as any file does.
+        """Go to the place `offset`, in bytes, counted from where `whence` says, as in any file.
 
         Raises:
             io.UnsupportedOperation: more than the first 256 KiB were read without a seek.
@@ -151,5 +151,5 @@ class SeekableStream(io.RawIOBase):
 
 
 def buffered(stream: SeekableStream) -> BinaryIO:
-    """The stream with `readline`, `peek` and iteration over lines."""
+    """The `stream` with `readline`, `peek` and iteration over lines, through a buffer of 64 KiB."""
     return io.BufferedReader(stream, 1 << 16)

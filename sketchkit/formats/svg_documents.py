@@ -64,6 +64,11 @@ def sketch_of(document: bytes | str, tolerance: float, group: str | None = None)
 def general_sketch(document: bytes | str, tolerance: float, group: str | None = None) -> Sketch:
     """The drawing in one document, whatever SVG it is.
 
+    Args:
+        document: bytes, in the encoding that they declare, or text.
+        tolerance: how far a polyline may lie from its curve, in the root's user units.
+        group: the id of an element; only what is beneath it is drawn. None for all.
+
     Raises:
         DataError: this is no SVG, draws nothing, or something in it cannot be read.
     """
@@ -91,7 +96,7 @@ def _within_reason(shapes: Iterable[Curves]) -> Iterator[Curves]:
 
 
 def plain_documents(documents: Sequence[bytes], tolerance: float) -> Drawn:
-    """Read what the compiled reader knows of these documents."""
+    """Read what the compiled reader knows of `documents`, in UTF-8; `tolerance` is as in `general_sketch`."""
     joined = b"".join(documents)
     data = np.frombuffer(joined, np.uint8)
     offsets = offsets_of(np.array([len(document) for document in documents], np.int64))

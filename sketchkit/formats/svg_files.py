@@ -36,7 +36,10 @@ _BLOCK = 2**16
 
 
 def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSet]:
-    """Read the file, or every SVG file beneath the folder, in the order of their paths."""
+    """Read the file that `source` is, or every SVG file beneath the folder, in the order of their paths.
+
+    Each set has `chunk` drawings, the last one maybe fewer. What cannot be read goes to `problems`.
+    """
     waiting: list[SketchSet] = []
     for part in _parts(source, min(max(chunk, 32), _MOST_FILES), problems):
         waiting.append(part)
@@ -49,7 +52,7 @@ def scan(source: Source, *, chunk: int, problems: Problems) -> Iterator[SketchSe
 
 
 def document_of(path: Path | str) -> bytes:
-    """The bytes of a file, unpacked when it is packed.
+    """The bytes of the file at `path`, unpacked when it is packed.
 
     Raises:
         DataError: the packed data are damaged, or hold more than 256 MiB.
@@ -81,7 +84,7 @@ def _bytes_of(path: Path | str) -> bytes:
 
 
 def has_files(folder: Path) -> bool:
-    """Whether there is any SVG file beneath a folder."""
+    """Whether there is any SVG file beneath `folder`, at any depth; stops at the first."""
     return any(unfit is None and _SUFFIX.search(name) for name, unfit in names_beneath(folder))
 
 

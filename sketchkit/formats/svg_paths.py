@@ -81,7 +81,7 @@ def flatten(curves: Curves, tolerance: float) -> tuple[NDArray[np.float32], NDAr
 
 
 def transformed(curves: Curves, matrix: NDArray[np.float64]) -> Curves:
-    """The curves under an affine map, (2, 3): exact, also for arcs."""
+    """The `curves` under an affine map, `matrix` (2, 3): exact, also for arcs."""
     (a, c, e), (b, d, f) = matrix.tolist()
 
     def vector(z: Complex) -> Complex:
@@ -96,7 +96,7 @@ def transformed(curves: Curves, matrix: NDArray[np.float64]) -> Curves:
 
 
 def join(parts: Sequence[Curves]) -> Curves:
-    """All strokes of several parts of a drawing, in order; at least one part."""
+    """All strokes of several `parts` of a drawing, in order; at least one part."""
     before = offsets_of(np.array([len(part.control) for part in parts], np.int64)).tolist()
     arcs = {
         first + piece: arc for first, part in zip(before[:-1], parts, strict=True) for piece, arc in part.arcs.items()
@@ -107,8 +107,9 @@ def join(parts: Sequence[Curves]) -> Curves:
 
 
 def read_path(data: str) -> Curves:
-    """The strokes of path data: a subpath is a stroke, and `Z` appends its start unless the pen is there already.
+    """The strokes of path `data`, what an attribute `d` holds.
 
+    A subpath is a stroke, and `Z` appends its start unless the pen is there already.
     A subpath of nothing but a move draws nothing; `M 5 5 Z` and `M 5 5 l 0 0` are dots, two equal points.
 
     Raises:
@@ -151,7 +152,9 @@ def read_path(data: str) -> Curves:
 
 
 def shape_path(name: str, attributes: Mapping[str, str]) -> str:
-    """Path data of `path`, `line`, `polyline`, `polygon`, `circle`, `ellipse` or `rect`; empty when it draws nothing.
+    """Path data of an element with these `attributes`; empty when it draws nothing.
+
+    Its `name` is `path`, `line`, `polyline`, `polygon`, `circle`, `ellipse` or `rect`.
 
     Raises:
         DataError: a length or a list of points cannot be read.
@@ -203,7 +206,7 @@ _UNITS = {"": 1.0, "px": 1.0, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4, "pt"
 
 
 def length(attributes: Mapping[str, str], name: str) -> float:
-    """An attribute in user units; 0 when absent or `auto`.
+    """The attribute `name` of an element's `attributes` in user units; 0 when absent or `auto`.
 
     Raises:
         DataError: it is no number, or one in a unit that depends on the page.
@@ -219,7 +222,7 @@ def length(attributes: Mapping[str, str], name: str) -> float:
 
 
 def numbers(name: str, text: str) -> list[str]:
-    """The numbers in a text, as they are written there; `name` says in an error what the text is of.
+    """The numbers in `text`, as they are written there; `name` says in an error what the text is of.
 
     Raises:
         DataError: there is anything but numbers, spaces and commas.

@@ -36,7 +36,7 @@ _TRANSFORM = re.compile(r"[\s,]*(matrix|translate|scale|rotate|skewX|skewY)\s*\(
 
 
 def parse_svg(data: bytes | str) -> Element:
-    """The root element of an SVG document; entities and anything outside the document are refused.
+    """The root element of an SVG document, which `data` is; entities and anything outside the document are refused.
 
     Raises:
         DataError: it is no well-formed XML, declares entities, or its root is no `svg`.

@@ -24,9 +24,9 @@ def ink_in_cells(
 ) -> None:
     """Length of line in each cell of a square, and what of it lies in cells where an earlier stroke has been.
 
-    The square of drawing b starts at `origin[b]` (sketches, 2) and has the side `side[b]` (sketches,); lengths are in
-    sides of a cell. `ink` (sketches, cells, cells) and `again` (sketches,) come in zero; a side that is not finite
-    makes both NaN.
+    A drawing's square starts at its `origin` (sketches, 2) and is as wide and high as its `side` (sketches,), in the
+    unit of the points; lengths are in sides of a cell. `ink` (sketches, cells, cells) and `again` (sketches,) come in
+    zero; a side that is not finite makes both NaN, a side of 0 leaves them.
     """
     cells = ink.shape[1]
     owner = np.empty((cells, cells), np.int64)

@@ -87,7 +87,10 @@ def gather(
 
 @njit(cache=True, nogil=True)
 def count_strokes(rows: NDArray[np.generic], offsets: NDArray[np.int64]) -> int:
-    """How many strokes drawings `rows[offsets[i]:offsets[i + 1]]` (rows, 3) have; the last row of one ends a stroke."""
+    """How many strokes drawings `rows[offsets[i]:offsets[i + 1]]` (rows, 3) have; the last row of one ends a stroke.
+
+    `rows` (rows, 3) are those of all drawings, dx, dy and pen; `offsets` (drawings + 1,) say where each starts.
+    """
     count = 0
     for drawing in range(len(offsets) - 1):
         for row in range(offsets[drawing], offsets[drawing + 1]):
@@ -104,7 +107,11 @@ def fill_strokes(
     sketch_offsets: NDArray[np.int64],
     faults: NDArray[np.uint8],
 ) -> None:
-    """Places of steps, (rows, 2), the strokes and drawings they make, and what is wrong with each drawing (or 0)."""
+    """Places of steps, (rows, 2), the strokes and drawings they make, and what is wrong with each drawing.
+
+    `rows` and `offsets` are as in `count_strokes`. `faults` (drawings,) takes `NO_PEN`, `BEYOND_FLOAT32`, `NOT_FINITE`
+    or 0.
+    """
     stroke = 0
     stroke_offsets[0], sketch_offsets[0] = 0, 0
     for drawing in range(len(offsets) - 1):

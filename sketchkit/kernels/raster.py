@@ -55,10 +55,11 @@ def draw(
     first: int,
     images: NDArray[np.uint8],
 ) -> None:
-    """Draw the sketches `first`, `first + 1`, ... into images (sketches, height, width); ink 255 on 0.
+    """Draw the sketches `first`, `first + 1`, ... into `images` (images, height, width), as many; ink 255 on 0.
 
-    `points * scale + offset` are pixels, and so is `line_width`, which is at least 1.5 (thinner lines come out 1.5
-    wide, and as much fainter). A point that is not finite ends a run; a run of one point is a dot.
+    `points * scale + offset` are pixels, with the `scale` (sketches,) and the `offset` (sketches, 2) of each sketch,
+    and so is `line_width`, which is at least 1.5 (thinner lines come out 1.5 wide, and as much fainter). A point that
+    is not finite ends a run; a run of one point is a dot.
     """
     height, width = images.shape[1], images.shape[2]
     # Groups of pixels may reach beyond the last column.
@@ -100,7 +101,8 @@ def clip(
 ) -> tuple[bool, float, float, float, float]:
     """The part of a segment that is at most `far` outside a canvas; the first value says if there is any.
 
-    Ends lie that near however far outside they went in.
+    The segment is from (`ax`, `ay`) to (`bx`, `by`), the canvas from (0, 0) to (`width`, `height`), all in pixels. Ends
+    lie that near however far outside they went in.
     """
     if max(ax, bx) < -far or min(ax, bx) > width + far:
         return False, ax, ay, bx, by
@@ -251,7 +253,10 @@ def _dot(state: Any, ax: float, ay: float, radius: float, ink: Any) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def disk_share(x: float, y: float, radius: float) -> float:
-    """The share of a pixel within a disk whose center is so far from the pixel's; the edge's angle is taken afresh."""
+    """The share of a pixel within a disk whose center is so far from the pixel's; the edge's angle is taken afresh.
+
+    `x` and `y`, from center to center, and the `radius` are in pixels.
+    """
     dx, dy = abs(x), abs(y)
     distance = np.sqrt(dx * dx + dy * dy)
     depth = radius - distance

@@ -26,7 +26,10 @@ def last_states(
 ) -> None:
     """The state after each group's last row, (groups, hidden), in `torch.nn.GRU`'s equations and order of gates.
 
-    Weights are transposed, (inputs, 3 * hidden) and (hidden, 3 * hidden), so that the inner loop runs along memory.
+    `rows` (rows, inputs) are those of all groups, `offsets` (groups + 1,) where each group starts among them; `states`
+    (groups, hidden) takes the result, 0 for a group without rows. `input_weights` (inputs, 3 * hidden) and
+    `state_weights` (hidden, 3 * hidden) are torch's transposed, so that the inner loop runs along memory;
+    `input_biases` and `state_biases` (3 * hidden,) are torch's.
     """
     one = np.float32(1)
     inputs, hidden = input_weights.shape[0], state_weights.shape[0]

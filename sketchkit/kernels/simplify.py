@@ -36,6 +36,8 @@ def within(
 ) -> None:
     """The points that stay, packed, and the strokes' new offsets; coordinates must be finite.
 
+    No point left out is farther than `epsilon` from the segment beside it, or with `line` from the line through its
+    ends.
     `new_points` (points, 2) has room for all; `new_offsets` (strokes + 1,) says at its end how many there are. `kept`
     (points,) takes their old indices, unless it is empty.
     """
@@ -95,8 +97,9 @@ def rank(
 ) -> None:
     """For each point, (points,) both, the epsilon at which it vanishes, and how many splits came before its own.
 
-    Ends of strokes get infinity. A point's value is at most that of the split it came from. A stretch whose value is
-    at most `floor` is not split further: its points all get that value.
+    `significance` takes the former, of distances to the segment or with `line` to the line through its ends, `depth`
+    the latter. Ends of strokes get infinity. A point's value is at most that of the split it came from. A stretch whose
+    value is at most `floor` is not split further: its points all get that value.
     """
     longest = _longest(stroke_offsets)
     xs, ys = np.empty(longest, np.float64), np.empty(longest, np.float64)

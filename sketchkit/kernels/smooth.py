@@ -25,8 +25,9 @@ def gaussian(
 ) -> None:
     """Each point's mean of the stroke around it, `smoothed` (points, 2); `steps` (points,): distances from the last.
 
-    A point weighs as much as the line it stands for (half of its two steps). Beyond an end the stroke goes on as its
-    own image, turned by half about that end: the ends stay. A sigma above the stroke's length counts as its length.
+    The Gaussian's standard deviation is `sigma`, in the unit of the points along the line; above the stroke's length it
+    counts as that, at 0 points stay. A point weighs as much as the line it stands for (half of its two steps). Beyond
+    an end the stroke goes on as its own image, turned by half about that end: the ends stay.
     """
     for stroke in range(len(stroke_offsets) - 1):
         first, last = stroke_offsets[stroke], stroke_offsets[stroke + 1] - 1

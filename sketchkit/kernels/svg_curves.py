@@ -21,6 +21,7 @@ def cubic_shares(
 ) -> float:
     """How many chords keep within `tolerance` of the curve; 1 for a line, infinite or NaN where a coordinate is.
 
+    The curve goes from (`x0`, `y0`) to (`x3`, `y3`); (`x1`, `y1`) and (`x2`, `y2`) are its inner control points.
     A chord over a share h of the parameter lies within h^2 / 8 max |B''| of its curve B, and |B''| of a cubic is at
     most 6 max(|p0 - 2 p1 + p2|, |p1 - 2 p2 + p3|).
     """
@@ -49,7 +50,11 @@ def fill_cubic(
     start: int,
     shares: int,
 ) -> None:
-    """The ends of the chords, `points[start : start + shares]` (shares, 2); the curve's own start is not among them."""
+    """The ends of the chords, `points[start : start + shares]` (shares, 2); the curve's own start is not among them.
+
+    The curve's coordinates are as in `cubic_shares`, and `shares`, 1 or more, the number that it gives. `start` is the
+    place among the points of the first end.
+    """
     linear_x, linear_y = 3 * (x1 - x0), 3 * (y1 - y0)
     square_x, square_y = 3 * (x2 - x1) - linear_x, 3 * (y2 - y1) - linear_y
     cube_x, cube_y = x3 - x0 - linear_x - square_x, y3 - y0 - linear_y - square_y
@@ -64,7 +69,10 @@ def fill_cubic(
 
 @uncounted
 def count_shares(control: NDArray[np.float64], tolerance: float, shares: NDArray[np.float64]) -> None:
-    """`cubic_shares` of each curve of (curves, 8) control points x0, y0 .. x3, y3."""
+    """`cubic_shares` of each curve, at the same `tolerance`, into `shares` (curves,).
+
+    `control` (curves, 8) has the control points x0, y0 .. x3, y3.
+    """
     for curve in range(len(control)):
         p = control[curve]
         shares[curve] = cubic_shares(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], tolerance)
@@ -72,7 +80,10 @@ def count_shares(control: NDArray[np.float64], tolerance: float, shares: NDArray
 
 @uncounted
 def fill_cubics(control: NDArray[np.float64], starts: NDArray[np.int64], points: NDArray[np.float32]) -> None:
-    """`fill_cubic` of each curve, `control` (curves, 8): into `points[starts[curve] : starts[curve + 1]]`."""
+    """`fill_cubic` of each curve, `control` (curves, 8): into `points[starts[curve] : starts[curve + 1]]`.
+
+    So `starts` (curves + 1,) says how many shares each curve has.
+    """
     for curve in range(len(control)):
         p, start = control[curve], starts[curve]
         fill_cubic(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], points, start, starts[curve + 1] - start)

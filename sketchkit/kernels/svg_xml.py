@@ -86,7 +86,7 @@ def skip_space(data: NDArray[np.uint8], at: int, end: int) -> int:
 
 @uncounted
 def is_word(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8]) -> bool:
-    """Whether `data[start:stop]` is this word."""
+    """Whether the bytes from `start` up to `stop` are this word."""
     if stop - start != len(word):
         return False
     for index in range(len(word)):  # noqa: SIM110 -- numba compiles no generators within all()
@@ -97,7 +97,10 @@ def is_word(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uin
 
 @uncounted
 def word_of(data: NDArray[np.uint8], start: int, stop: int) -> int:
-    """Which of `WORDS` `data[start:stop]` is; -1 for none. Compiles much faster than a comparison with each."""
+    """Which of `WORDS` the bytes from `start` up to `stop` are; -1 for none.
+
+    Compiles much faster than a comparison with each.
+    """
     length = stop - start
     if length == 0:
         return -1
@@ -113,7 +116,7 @@ def word_of(data: NDArray[np.uint8], start: int, stop: int) -> int:
 
 @uncounted
 def holds(data: NDArray[np.uint8], start: int, stop: int, word: NDArray[np.uint8]) -> bool:
-    """Whether the word is anywhere in `data[start:stop]`."""
+    """Whether the word is anywhere in the bytes from `start` up to `stop`."""
     for at in range(start, stop - len(word) + 1):  # noqa: SIM110 -- as above
         if is_word(data, at, at + len(word), word):
             return True
@@ -132,7 +135,7 @@ def name_end(data: NDArray[np.uint8], at: int, end: int) -> int:
 
 @uncounted
 def close_tag(data: NDArray[np.uint8], at: int, end: int, name: int, stop: int) -> int:
-    """Behind the end tag at `at`, which must be of the name that `data[name:stop]` holds."""
+    """Behind the end tag at `at`, which must be of the name that stands from `name` up to `stop`, both places."""
     after = at + 2 + stop - name
     if at < 0 or after >= end or data[at] != 60 or data[at + 1] != 47:
         return -1
@@ -144,7 +147,10 @@ def close_tag(data: NDArray[np.uint8], at: int, end: int, name: int, stop: int) 
 
 @uncounted
 def read_attributes(data: NDArray[np.uint8], at: int, end: int, attributes: NDArray[np.int64]) -> tuple[int, int, bool]:
-    """The attributes of a start tag from the end of its name on, into a table (`MOST_ATTRIBUTES`, 7).
+    """The attributes of a start tag from the end of its name on, into the table `attributes` (`MOST_ATTRIBUTES`, 7).
+
+    Its columns, `NAME` to `WORD`: the places where name and value start and end, whether the value has entities or is
+    not ASCII, and which of `WORDS` the name is.
 
     Returns:
         How many there are, where the tag ends, and whether it is an empty element.

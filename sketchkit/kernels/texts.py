@@ -49,7 +49,7 @@ def gather_texts(
 
 @njit(cache=True, nogil=True)
 def parse_integers(data: NDArray[np.uint8], spans: NDArray[np.int32], out: NDArray[np.int64]) -> None:
-    """The integers, of at most 18 bytes each, that stand at `spans` (integers, 2)."""
+    """The integers, of at most 18 bytes each, that stand at `spans` (integers, 2), into `out` (integers,)."""
     for index in range(len(spans)):
         at, last = int(spans[index, 0]), int(spans[index, 1])
         negative = data[at] == 45

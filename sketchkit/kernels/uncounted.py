@@ -21,5 +21,5 @@ _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
 
 
 def uncounted(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """`njit(cache=True, nogil=True)` of a function that makes no array; numba refuses to compile one that does."""
+    """`njit(cache=True, nogil=True)` of a `function` that makes no array; numba refuses to compile one that does."""
     return cast(Callable[_P, _R], njit(**_OPTIONS)(function))

@@ -1,11 +1,11 @@
-"""Docstrings say what a reader of the reference asks: every parameter of the packages' names, every array's shape."""
+"""Docstrings say what a reader of the reference asks: a word on every parameter, every array's shape."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from rooms import modules
 ARRAY = re.compile(r"\b(Tensor|NDArray|ArrayLike|ndarray)\b")
 _INSIDE = r"(?:[^()]|\([^()]*\))*"  # brackets hold brackets: ((1 + warps) * photos, embedding_dim)
 SHAPE = re.compile(rf"\({_INSIDE},{_INSIDE}\)|\bscalars?\b|\bany shape\b|\bsame shape\b")
-ELSEWHERE = re.compile(r"\b(?:[Ss]ee|as of|as in|those of|as) `[\w.]+`")
+ELSEWHERE = re.compile(r"\b(?:[Ss]ee|as of|as in|those of|as)\s+`[\w.]+`")
+HELP = re.compile(r"^Annotated\[.*\bhelp=['\"]\w", re.DOTALL)
 MODULES = {name: path for name, path in modules().items() if not name.endswith("__main__")}
 
 
@@ -57,7 +58,7 @@ class Documented:
 def documented(tree: ast.Module, names: set[str]) -> Iterator[Documented]:
     """What a module defines under these names, with the public methods of its classes."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name in names:
+        if isinstance(node, ast.FunctionDef) and node.name in names and not _is_overload(node):
             yield _function(node, node.name)
         elif isinstance(node, ast.ClassDef) and node.name in names:
             yield _fields(node)
@@ -70,6 +71,10 @@ def _function(node: ast.FunctionDef, name: str) -> Documented:
     taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
     parameters = {entry.arg: _source(entry.annotation) for entry in taken if entry.arg not in {"self", "cls"}}
     return Documented(name, parameters, _source(node.returns), _docstring(node))
+
+
+def _is_overload(node: ast.FunctionDef) -> bool:
+    return "overload" in map(_source, node.decorator_list)
 
 
 def _fields(node: ast.ClassDef) -> Documented:
@@ -105,6 +110,36 @@ def exported(tree: ast.Module) -> set[str]:
     return {str(name.value) for names in lists for name in names.elts if isinstance(name, ast.Constant)}
 
 
+def vocabulary_of(module: str, tree: ast.Module) -> str:
+    """Where "`name` (...)" is told of for a whole module: in its docstring and, for kernels, in the package's."""
+    shared = (kernels.__doc__ or "") if module.startswith("sketchkit.kernels.") else ""
+    return f"{ast.get_docstring(tree) or ''}\n{shared}"
+
+
+def helped(tree: ast.Module) -> set[str]:
+    """The names that a module gives to annotations with a help text, for the options of several commands."""
+    named = [node for node in tree.body if isinstance(node, ast.Assign) and HELP.search(_source(node.value))]
+    return {_source(target) for node in named for target in node.targets}
+
+
+def untold(entry: Documented, vocabulary: str = "", options: Collection[str] = ()) -> list[str]:
+    """Parameters without an entry that stand nowhere in backticks; none where another docstring is referred to.
+
+    What a command's annotation, or one of `options`, has a help text for is told of there.
+    """
+    told = entry.arguments
+    if not told and ELSEWHERE.search(entry.prose):
+        return []
+    return [
+        name
+        for name, annotation in entry.parameters.items()
+        if name not in told
+        and f"`{name}`" not in entry.prose
+        and f"`{name}` (" not in vocabulary
+        and not (HELP.search(annotation) or annotation in options)
+    ]
+
+
 def without_shape(entry: Documented, vocabulary: str = "") -> list[str]:
     """Parameters that are arrays, and `return`, of which neither the docstring nor the vocabulary tells the shape."""
     told = entry.arguments
@@ -124,8 +159,18 @@ def _tells(text: str) -> bool:
 def test_every_array_has_a_shape(module: str) -> None:
     """In the parameter's entry, or where there is no entry, in the sentence that tells of it."""
     tree = ast.parse(Path(MODULES[module]).read_text(encoding="utf-8"))
-    vocabulary = (kernels.__doc__ or "") if module.startswith("sketchkit.kernels.") else ""
-    faults = {entry.name: without_shape(entry, vocabulary) for entry in documented(tree, exported(tree))}
+    names = vocabulary_of(module, tree)
+    faults = {entry.name: without_shape(entry, names) for entry in documented(tree, exported(tree))}
+    assert {name: fault for name, fault in faults.items() if fault} == {}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_parameter_is_told_of(module: str) -> None:
+    """By an entry, by its name in the prose, by a docstring referred to, once for the module, or in a help text."""
+    tree = ast.parse(Path(MODULES[module]).read_text(encoding="utf-8"))
+    names = vocabulary_of(module, tree)
+    options = helped(tree)
+    faults = {entry.name: untold(entry, names, options) for entry in documented(tree, exported(tree))}
     assert {name: fault for name, fault in faults.items() if fault} == {}
 
 
@@ -163,3 +208,43 @@ def short(rows: Tensor) -> Tensor:
 """
     found = [without_shape(entry) for entry in documented(ast.parse(module), {"told", "plain", "short"})]
     assert found == [["second"], ["rows", "return"], []]
+
+
+def test_a_parameter_that_is_not_told_of_is_found() -> None:
+    module = """
+@overload
+def twice(first: int) -> int: ...
+
+def twice(first, second):
+    \"\"\"Do `first` and the second.\"\"\"
+
+def listed(first: int, second: int, third: int) -> None:
+    \"\"\"As `twice`, and see `twice`.
+
+    Args:
+        first: so many.
+    \"\"\"
+
+def elsewhere(first: int) -> None:
+    \"\"\"The argument is as in
+    `twice`.\"\"\"
+
+class Point:
+    \"\"\"`first` (px).\"\"\"
+
+    first: int
+    second: int
+
+    def moved(self, third: int) -> None:
+        \"\"\"Somewhere.\"\"\"
+
+Helped = Annotated[int, typer.Option(help="So many.")]
+
+def command(first: Helped, second: Annotated[str, Option(help="")], fourth: Annotated[str, Option(help="Which.")]):
+    \"\"\"Do it.\"\"\"
+"""
+    tree = ast.parse(module)
+    names = {"twice", "listed", "elsewhere", "Point", "command"}
+    found = {entry.name: untold(entry, "`third` (px): so far.", helped(tree)) for entry in documented(tree, names)}
+    assert found.pop("elsewhere") == found.pop("Point.moved") == []
+    assert found == {name: ["second"] for name in ("twice", "listed", "Point", "command")}
