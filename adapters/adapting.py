@@ -50,8 +50,10 @@ def adapt(
 ) -> AdaptedModel:
     """Make an embedding network for photos and sketches out of an image network (arXiv 2505.23763).
 
-    The classifier is found by a forward pass and taken off, maps and tokens are averaged, and every canvas size is
-    tried once, in evaluation and in training mode. A forward that offers `interpolate_pos_encoding` is asked for it.
+    The classifier is found by a forward pass and taken off. Where one vector an image is left, such as the class token
+    that a transformer classifies by, it is kept; a map is averaged over its places, a row of tokens over all its tokens.
+    Every canvas size is tried once, in evaluation and in training mode. A forward with the argument
+    `interpolate_pos_encoding` (in transformers: fit the table of positions to the image's size) gets True for it.
     `model` and `teacher` are copied and stay as they are. The result is in evaluation mode.
 
     Forward hooks are copied with them, because some networks compute by their hooks, and run whenever a copy is tried:
