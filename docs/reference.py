@@ -19,11 +19,16 @@ from typing import Any
 __all__ = ["documented", "is_known", "markdown_to_rst", "modules", "pages", "write"]
 
 _ROOMS = {"sketchkit": "sketchkit", "sketchkit.adapters": "adapters", "sketchkit.recipes": "recipes"}
+# The tree of the site: packages side by side under headings, and the modules of each under it alone.
+_GROUPS = {
+    "What one imports": ("sketchkit", "sketchkit.adapters"),
+    "What those are made of": ("sketchkit.formats", "sketchkit.recipes", "sketchkit.kernels"),
+}
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _TITLE = "Reference"
 _INTRODUCTION = """\
 Made from the docstrings, a page a module, nothing left out. What a name is imported from is written before it. Most
-users need the two packages at the top alone; the modules below hold the parts that those are made of.
+users need the two packages at the top alone; the others hold the parts that those are made of.
 
 Arrays are numpy's where nothing else is said, ``float32`` for coordinates and ``uint8`` for pixels; x runs right and y
 down. Sizes are in pixels, times in milliseconds, angles in radians, costs in FLOPs (two a multiply-add).
@@ -53,7 +58,7 @@ def documented(module: ModuleType) -> Iterator[tuple[str, str, Any]]:
 def pages() -> dict[str, str]:
     """File name -> reStructuredText, for every module and for the index."""
     names = modules()
-    return {"index.rst": _index(names), **{f"{name}.rst": _page(name, names) for name in names}}
+    return {"index.rst": _index(), **{f"{name}.rst": _page(name, names) for name in names}}
 
 
 def write(folder: Path) -> None:
@@ -72,7 +77,8 @@ def write(folder: Path) -> None:
 def _page(name: str, names: list[str]) -> str:
     module = importlib.import_module(name)
     lines = [name, "=" * len(name), "", f".. automodule:: {name}", ""]
-    inside = [other for other in names if other.rpartition(".")[0] == name]
+    grouped = set(itertools.chain(*_GROUPS.values()))
+    inside = [other for other in names if other.rpartition(".")[0] == name and other not in grouped]
     if getattr(module, "_EXPORTS", None):  # the names of the package, by the module that has their page
         lines += [f"``from {name} import ...``", ""]
         lines += [
@@ -87,10 +93,12 @@ def _page(name: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _index(names: list[str]) -> str:
-    top = [name for name in names if name == "sketchkit" or name in _ROOMS]
-    entries = "\n".join(f"   {name}" for name in top if name == "sketchkit")
-    return f"{_TITLE}\n{'=' * len(_TITLE)}\n\n{_INTRODUCTION}\n.. toctree::\n   :maxdepth: 2\n\n{entries}\n"
+def _index() -> str:
+    lines = [_TITLE, "=" * len(_TITLE), "", _INTRODUCTION]
+    for caption, packages in _GROUPS.items():
+        lines += [".. toctree::", "   :maxdepth: 1", f"   :caption: {caption}", ""]
+        lines += [*(f"   {package}" for package in packages), ""]
+    return "\n".join(lines)
 
 
 def _plain(module: ModuleType) -> list[str]:

@@ -19,6 +19,7 @@ import reference
 
 PAGES = reference.pages()
 ENTRY = re.compile(r"^\.\. (?:auto(?:function|class|exception)|py:data):: (\S+)(?:\n   :module: (\S+))?$", re.MULTILINE)
+TREE = re.compile(r"^   (sketchkit[\w.]*)$", re.MULTILINE)
 
 
 def entries(page: str) -> list[str]:
@@ -55,6 +56,16 @@ def defined(path: Path) -> set[str]:
 def test_every_module_has_a_page() -> None:
     wanted = {f"{name}.rst" for name in modules() if not name.endswith("__main__")}
     assert PAGES.keys() - {"index.rst"} == wanted
+
+
+def test_every_page_is_in_the_tree_once_below_its_package() -> None:
+    above = {child: page.removesuffix(".rst") for page, text in PAGES.items() for child in TREE.findall(text)}
+    listed = [child for text in PAGES.values() for child in TREE.findall(text)]
+    assert sorted(listed) == sorted(page.removesuffix(".rst") for page in PAGES.keys() - {"index.rst"})
+    top = [name for name, page in above.items() if page == "index"]
+    assert top[:2] == ["sketchkit", "sketchkit.adapters"]
+    assert {name: page for name, page in above.items() if page not in {"index", name.rpartition(".")[0]}} == {}
+    assert {page for name, page in above.items() if name.startswith("sketchkit.formats.")} == {"sketchkit.formats"}
 
 
 @pytest.mark.parametrize("name", [name for name in modules() if not name.endswith("__main__")])
