@@ -51,7 +51,7 @@ def adapt(
     """Make an embedding network for photos and sketches out of an image network (arXiv 2505.23763).
 
     The classifier is found by a forward pass and taken off. Where one vector an image is left, such as the class token
-    that a transformer classifies by, it is kept; a map is averaged over its places, a row of tokens over all its tokens.
+    that a transformer classifies by, it is kept; a map is averaged over its places, tokens over all of the tokens.
     Every canvas size is tried once, in evaluation and in training mode. A forward with the argument
     `interpolate_pos_encoding` (in transformers: fit the table of positions to the image's size) gets True for it.
     `model` and `teacher` are copied and stay as they are. The result is in evaluation mode.

@@ -43,9 +43,9 @@ Made by `make networks`: what `adapt` finds in each network by looking at what r
 known by its name. Weights are random (none are needed to see whether a network can be adapted), so nothing here tells
 how good its embeddings are.
 
-In the first table *form* is what the network gives out without its classifier (`adapt` averages maps and tokens, features
-stay as they are), *declared* the width that timm states for it ("-": it states none), and *same as timm* whether
-timm's own features come out. How the latter two were found is said below that table.
+In the first table *form* is what the network gives out without its classifier (`adapt` averages maps and tokens,
+features stay as they are), *declared* the width that timm states for it ("-": it states none), and *same as timm*
+whether timm's own features come out. How the latter two were found is said below that table.
 """
 HEADER = ("network", "adapted", "taken off", "form", "width", "declared", "same as timm", "canvases", "params, M")
 COSTS = (

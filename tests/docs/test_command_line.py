@@ -1,4 +1,4 @@
-"""The page of the command line has every verb, in the verb's own words, and what its short examples print is printed."""
+"""The page of the command line has every verb in its own words, and its short examples print what it says."""
 
 from __future__ import annotations
 
