@@ -88,7 +88,7 @@ types: setup tree
 	@echo '$(BIN)/mypy of the code in README and docs'
 	@$(BIN)/python docs/cells.py types .make/tutorials
 	@report=$$(MYPYPATH='$(TREE):.make/tutorials' $(BIN)/mypy --allow-untyped-calls --no-warn-unused-ignores .make/tutorials 2>&1); status=$$?; \
-	printf '%s\n' "$$report" | sed -E 's#^\.make/tutorials/index\.py#docs/index.md#; s#^\.make/tutorials/fenced_([A-Z]+)\.py#\1.md#; s#^\.make/tutorials/fenced_([a-z_0-9]+)\.py#docs/\1.md#; s#^\.make/(tutorials/[a-z_0-9]+)\.py#docs/\1.md#'; exit $$status
+	printf '%s\n' "$$report" | sed -E 's#^\.make/tutorials/(index|ten_minutes)\.py#docs/\1.md#; s#^\.make/tutorials/fenced_([A-Z]+)\.py#\1.md#; s#^\.make/tutorials/fenced_([a-z_0-9]+)\.py#docs/\1.md#; s#^\.make/(tutorials/[a-z_0-9]+)\.py#docs/\1.md#'; exit $$status
 
 arrows: setup tree
 	@echo '$(BIN)/lint-imports'
