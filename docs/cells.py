@@ -4,6 +4,7 @@ A tutorial is a MyST notebook, `docs/tutorials/*.md`: Markdown whose `{code-cell
 
     python docs/cells.py run docs/tutorials/NAME.md             # with the settings under `short:` in its front matter
     python docs/cells.py run docs/tutorials/NAME.md --full      # with the settings that the page shows
+    python docs/cells.py code docs/ten_minutes.md > mine.py     # what the page shows as code
     python docs/cells.py types .make/tutorials                  # writes .make/tutorials/NAME.py for mypy
 
 Other pages have plain `python` fences, which are one program too; those of README.md become fenced_README.py.
@@ -25,7 +26,7 @@ from typing import Any
 import yaml
 from markdown_it import MarkdownIt
 
-__all__ = ["Cell", "cells", "fenced", "front_matter", "main", "run", "source", "tutorials"]
+__all__ = ["Cell", "cells", "fenced", "front_matter", "main", "run", "shown", "source", "tutorials"]
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)^---\n", re.MULTILINE | re.DOTALL)
@@ -73,6 +74,12 @@ def source(page: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def shown(page: Path) -> str:
+    """A page's Python as a reader of the site sees it, one cell after the other."""
+    hidden = {"remove-cell", "remove-input"}
+    return "\n\n".join(cell.code.strip() for cell in cells(page) if hidden.isdisjoint(cell.tags)) + "\n"
+
+
 def fenced(page: Path) -> str:
     """The `python` fences of a page as one script, each line where the page has it; empty where there are none."""
     lines: list[str] = []
@@ -103,11 +110,11 @@ def run(page: Path, *, short: bool = True, namespace: dict[str, Any] | None = No
     for cell in cells(page):
         body = ast.parse("\n" * cell.line + cell.code, str(page)).body
         last = body[-1] if body else None
-        shown = last.value if isinstance(last, ast.Expr) else None
+        value = last.value if isinstance(last, ast.Expr) else None
         try:
-            exec(compile(ast.Module(body[:-1] if shown else body, []), str(page), "exec"), namespace)
-            if shown:
-                _display(eval(compile(ast.Expression(shown), str(page), "eval"), namespace))
+            exec(compile(ast.Module(body[:-1] if value else body, []), str(page), "exec"), namespace)
+            if value:
+                _display(eval(compile(ast.Expression(value), str(page), "eval"), namespace))
         except Exception:
             if "raises-exception" not in cell.tags:
                 raise
@@ -134,6 +141,8 @@ def main(arguments: list[str] | None = None) -> None:
     running = verbs.add_parser("run", help="run one page in this process")
     running.add_argument("page", type=Path)
     running.add_argument("--full", action="store_true", help="with the settings that the page shows")
+    printing = verbs.add_parser("code", help="print the code that a page shows")
+    printing.add_argument("page", type=Path)
     typing = verbs.add_parser("types", help="write each page's code as FOLDER/NAME.py")
     typing.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
@@ -142,6 +151,9 @@ def main(arguments: list[str] | None = None) -> None:
         # As in a kernel, the page is the main module: what it defines can be pickled and found by its name.
         sys.modules["__main__"] = module = ModuleType("__main__")
         run(options.page, short=not options.full, namespace=vars(module))
+        return
+    if options.verb == "code":
+        print(shown(options.page), end="")
         return
     options.folder.mkdir(parents=True, exist_ok=True)
     for old in options.folder.glob("*.py"):

@@ -71,6 +71,21 @@ def test_cells_are_read_with_their_lines_and_tags(page: Path) -> None:
     assert "steps = 7" not in written
 
 
+def test_the_code_that_a_page_shows_is_printed_without_what_it_hides(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden = "```{code-cell} ipython3\n:tags: [remove-cell]\n\nsecret = 1\n```\n"
+    page.write_text(PAGE + hidden, encoding="utf-8")
+    pages.main(["code", str(page)])
+    assert capsys.readouterr().out.split("\n") == [
+        "steps = 100",
+        "",
+        "squares = [step**2 for step in range(steps)]",
+        "squares",
+        "",
+    ]
+
+
 def test_the_fences_of_a_page_are_one_script_with_its_lines(page: Path) -> None:
     written = pages.fenced(page).splitlines()
     lines = PAGE.splitlines()
