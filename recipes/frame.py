@@ -134,9 +134,13 @@ def try_networks(config: FgsbirConfig | RecognitionConfig, adapted: Mapping[str,
         settings_of(settings)  # the source that is trained is the one of now
         blocks = settings.training.frozen_blocks
         try:
-            FrozenFront(adapt(), blocks)
+            made = adapt()
         except (AdaptError, ParameterError) as error:
             raise type(error)(f"{part}.network={settings.network}: {error}") from None
+        try:
+            FrozenFront(made, blocks)
+        except ParameterError as error:
+            raise ParameterError(f"{part}.training.{error}") from None
         if blocks:
             note(f"{settings.network}: {blocks} blocks stay as they are built ({part}.training.frozen_blocks)")
 

@@ -36,9 +36,7 @@ class FrozenFront:
     def __init__(self, adapted: AdaptedModel, blocks: int) -> None:
         owner, features = _features(adapted)
         if blocks and features is None:
-            raise ParameterError(
-                "frozen_blocks needs a network with a Sequential named `features`; set training.frozen_blocks=0"
-            )
+            raise ParameterError("frozen_blocks needs a network with a Sequential named `features`; set it to 0")
         if features is not None and blocks >= len(features):
             raise ParameterError(f"frozen_blocks={blocks}, but the network's features have {len(features)} entries")
         self.adapted, self.blocks = adapted, blocks

@@ -1,7 +1,7 @@
 """Networks of the user's own, named `package.module:Callable` in settings and on the command line.
 
-Such a name imports the module and calls what it names. So it is taken from what the user writes alone: the command line,
-a settings file that he passes, an argument in Python; never from a folder of weights.
+Such a name imports the module and calls what it names. So it is taken from what the user writes alone, on the command
+line, in a settings file that he passes or in Python; never from a folder of weights.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import os
 import re
 import sys
 import sysconfig
@@ -106,11 +105,12 @@ def own_source(network: str) -> str:
     """
     import torch
 
-    make = _named(network)
+    with torch.random.fork_rng(devices=[]):  # an import may draw, or seed
+        make = _named(network)
     if network not in _SOURCES or _SOURCES[network][0] is not make:
         with torch.random.fork_rng(devices=[]):
             made = own_network(network)
-        classes = {kind for module in made.modules() for kind in type(module).__mro__ if _is_own_code(kind)}
+        classes = {kind for module in made.modules() for kind in type(module).__mro__ if _is_own_class(kind)}
         texts = sorted({_source(make), *map(_source, classes)})
         _SOURCES[network] = make, hashlib.sha256("\0".join(texts).encode()).hexdigest()
     return _SOURCES[network][1]
@@ -127,7 +127,7 @@ def settings_of(config: TeacherNetwork | StudentNetwork) -> dict[str, Any]:
 
 def current_folder_first(*networks: str | None) -> None:
     """Look modules up in the current folder first, as `python -m` does, if one of `networks` is an own one."""
-    here = os.getcwd()
+    here = str(Path.cwd())
     if any(network is not None and is_own(network) for network in networks) and here not in sys.path[:1]:
         sys.path.insert(0, here)
 
@@ -140,10 +140,9 @@ def _named(network: str) -> Callable[[], object]:
         found: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-            raise ParameterError(
-                f"{network}: there is no module {error.name}: no {str(error.name).replace('.', '/')}.py in {os.getcwd()}, "
-                "and none is installed"
-            ) from None
+            here = Path.cwd()
+            where = f", neither in {here} nor installed" if {"", str(here)} & {*sys.path} else " on Python's path"
+            raise ParameterError(f"{network}: there is no module {error.name}{where}") from None
         raise ParameterError(f"{network}: importing {module_name} fails: {_told(error)}") from error
     where = f"{module_name} ({getattr(found, '__file__', None) or 'a folder'})"
     for part in path.split("."):
@@ -166,20 +165,22 @@ def _told(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if each.filename != __file__]
-    own = [each for each in frames if _is_own_file(each.filename)]
-    return f"{own[-1].filename}:{own[-1].lineno}: {text}" if own else text
+    own = [
+        f"{frame.f_code.co_filename}:{line}: "
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if _is_own_code(str(frame.f_globals.get("__name__")), frame.f_code.co_filename)
+    ]
+    return f"{own[-1] if own else ''}{text}"
 
 
-def _is_own_code(kind: type) -> bool:
-    if kind.__module__.partition(".")[0] in ("sketchkit", "torch"):
+def _is_own_class(kind: type) -> bool:
+    return _is_own_code(kind.__module__, getattr(sys.modules.get(kind.__module__), "__file__", None))
+
+
+def _is_own_code(module: str, file: str | None) -> bool:
+    """Whether code is neither ours, nor of the standard library, nor of an installed package."""
+    if module.partition(".")[0] in ("sketchkit", "torch") or file is None:
         return False
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return file is not None and _is_own_file(file)
-
-
-def _is_own_file(file: str) -> bool:
-    """Whether a file is neither of the standard library nor of an installed package."""
     path = Path(file)
     if file.startswith("<") or {"site-packages", "dist-packages"} & set(path.parts):
         return False
