@@ -50,5 +50,5 @@ def from_folder(read: Callable[[Path, nn.Module | None], Read], folder: Path, ne
     except NetworkNeededError as error:
         raise ParameterError(
             f"{folder} was adapted from a {error.network} that only you can build; say what gives it: "
-            f"--network mymodule:{error.network} for the class {error.network} of mymodule.py"
+            f"--network mymodule:{error.network}, a class or function of mymodule.py"
         ) from None
