@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from lightning_fabric import Fabric
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.canvas import Canvas
@@ -143,6 +144,18 @@ def try_networks(config: FgsbirConfig | RecognitionConfig, adapted: Mapping[str,
             raise ParameterError(f"{part}.training.{error}") from None
         if blocks:
             note(f"{settings.network}: {blocks} blocks stay as they are built ({part}.training.frozen_blocks)")
+        if _without_statistics(made):
+            note(
+                f"{settings.network}: batch norms that have seen no image yet; they are not adjusted here, so let "
+                "what builds it load trained weights"
+            )
+
+
+def _without_statistics(model: AdaptedModel) -> bool:
+    """Whether a batch norm's statistics are those of its first day, which trainings, in evaluation mode, leave it."""
+    norms = [norm for norm in model.backbone.modules() if isinstance(norm, _BatchNorm)]
+    kept = [(norm.running_mean, norm.running_var) for norm in norms]
+    return any(mean is not None and var is not None and not mean.any() and bool((var == 1).all()) for mean, var in kept)
 
 
 def launch(config: RunConfig) -> Fabric:

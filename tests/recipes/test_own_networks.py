@@ -42,7 +42,8 @@ class PhoneNet(nn.Module):
 
 
 def wide():
-    return nn.Sequential(block(3, 24), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 5))
+    convolution, pool = nn.Conv2d(3, 24, 3, stride=2, padding=1), nn.AdaptiveAvgPool2d(1)
+    return nn.Sequential(convolution, nn.ReLU(), pool, nn.Flatten(), nn.Linear(24, 5))
 
 
 class Family:
@@ -179,7 +180,7 @@ def test_a_slip_in_a_name_is_refused_with_the_setting(part):
     [
         (("OWN", "nn.Linear(16, 10)", "nn.Linear(16, 11)"), False),
         (("OWN", "network, weights", "# A word more.\nnetwork, weights"), True),
-        (("OWN", "block(3, 24)", "block(3, 25)"), True),
+        (("OWN", "nn.ReLU(), ", "nn.ELU(), "), True),
         (("BLOCKS", "pass", "inplace = True"), False),
     ],
     ids=["in the class", "elsewhere", "another function", "in a class of another module"],
@@ -330,13 +331,15 @@ def test_a_killed_run_goes_on_and_its_folder_is_searched(own, words, paired_fold
     again = main_here(*words)
     assert again.returncode == 0, again.stderr
     assert "V1: going on after epoch" in again.stderr
+    assert "mynet:PhoneNet: batch norms that have seen no image yet" in again.stderr
     whole = main_here(*words, "out=whole")
     assert whole.returncode == 0, whole.stderr
     assert (own / "run" / "predictions.ndjson").read_text() == (own / "whole" / "predictions.ndjson").read_text()
     rows = json.loads((own / "run" / "results.json").read_text())["rows"]
+    assert "mynet:wide: batch norms" not in again.stderr, "it has none"
     assert [row["network"] for row in rows] == ["mynet:wide", *["mynet:PhoneNet"] * 3]
     # 3x3 convolutions with bias, and batch norm; the classifier is off.
-    assert [row["params"] for row in rows[:2]] == [24 * 28 + 48, 8 * 28 + 16 + 16 * 73 + 32]
+    assert [row["params"] for row in rows[:2]] == [24 * 28, 8 * 28 + 16 + 16 * 73 + 32]
     assert "mynet:PhoneNet" in (own / "run" / "report.html").read_text()
 
     drawing = paired_folder / "sketch" / "shape03-1.svg"
