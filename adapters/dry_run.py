@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence, Set
 from functools import partial
 
@@ -105,8 +106,10 @@ def _told(
     said = f"{description.network} {' and '.join(parts)}; "
     refused = untaken.keys() | untrained.keys()
     taken = [offer for canvas in description.canvases if (offer := _offer(canvas, refused)) is not None]
+    table = _table(network, [*untaken.values()])
+    fitted = f", or let its forward interpolate its table of positions, {table}, to the image's tokens" if table else ""
     if taken:
-        return f"{said}pass canvases=({', '.join(taken)}{',' if len(taken) == 1 else ''})"
+        return f"{said}pass canvases=({', '.join(taken)}{',' if len(taken) == 1 else ''}){fitted}"
     if description.stem is not None:
         return f"{said}draw ink, or as many planes as it takes channels, {description.channels}"
     photo = description.photo_size
@@ -118,8 +121,17 @@ def _told(
     if not sides:
         return f"{said}no size up to its photos' {photo} px works; photo_size= sets another size"
     if len(sides) == 1:
-        return f"{said}its size is fixed: pass canvases={sides}, or build it for images of any size"
+        return f"{said}its size is fixed: pass canvases={sides}{fitted or ', or build it for images of any size'}"
     return f"{said}these work: canvases={sides[-4:]}"
+
+
+def _table(network: nn.Module, reasons: Sequence[str]) -> str | None:
+    """The parameter (1, tokens, width) of whose length a reason speaks: a table of positions for one size."""
+    for name, value in network.named_parameters():
+        tokens = value.shape[1] if value.ndim == 3 and value.shape[0] == 1 else 0
+        if tokens > 1 and any(re.search(rf"\b{tokens}\b", why) for why in reasons):
+            return name
+    return None
 
 
 def _offer(canvas: Canvas, refused: Set[tuple[int, int]]) -> str | None:

@@ -33,6 +33,10 @@ _NORMS = (
     ),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
+_CONVOLUTIONS = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
 _HELD = "held_in_evaluation"
 
 
@@ -54,7 +58,8 @@ def parameter_groups(
     Args:
         adapted: the network; it is run once, in evaluation mode.
         lr: of the last stage.
-        weight_decay: of weights; biases, norms, class tokens and layer scales have none.
+        weight_decay: of weights. Vectors (biases, norms, class tokens, layer scales) and tables of positions have none:
+            what has two axes or more behind a batch axis of 1, and is no convolution's, is such a table.
         layer_decay: above 0, at most 1.
         stages: how many parts.
 
@@ -82,15 +87,15 @@ def parameter_groups(
     layers = weight_layers(adapted)
     placed = {name: place for place, layer in enumerate(layers) for name in layer}
     count = max(min(stages, len(layers)), 1)
-    norms = _parameters_of_norms(adapted)
+    norms, convolutions = _parameters_of(adapted, _NORMS), _parameters_of(adapted, _CONVOLUTIONS)
     groups: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, value in parameters.items():
         if value.requires_grad and name.startswith(("backbone.", "projection.")):
             # What a pass does not use (an auxiliary head) may be used in training: it learns like the last layers.
             place = placed.get(name, len(layers) - 1)
-            decays = (
-                id(value) not in norms and value.ndim >= 2 and (value.ndim == 2 or value.numel() > max(value.shape))
-            )
+            vector = value.ndim < 2 or (value.ndim > 2 and value.numel() == max(value.shape))
+            table = value.ndim > 2 and value.shape[0] == 1 and id(value) not in convolutions
+            decays = not (vector or table or id(value) in norms)
             groups.setdefault((place * count // max(len(layers), 1), decays), []).append(value)
     return [
         {
@@ -184,6 +189,6 @@ def _stay_in_evaluation(module: nn.Module, args: Any) -> None:
         module.training = False
 
 
-def _parameters_of_norms(adapted: AdaptedModel) -> set[int]:
-    norms = (module for module in adapted.modules() if isinstance(module, _NORMS))
-    return {id(value) for norm in norms for value in norm.parameters(recurse=False)}
+def _parameters_of(adapted: AdaptedModel, kinds: tuple[type[nn.Module], ...]) -> set[int]:
+    modules = (module for module in adapted.modules() if isinstance(module, kinds))
+    return {id(value) for module in modules for value in module.parameters(recurse=False)}

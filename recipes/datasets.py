@@ -48,8 +48,11 @@ def load_pairs(name: str, root: str | Path | None = None) -> PairedSet:
     """Read a paired data set.
 
     Args:
-        name: a key of `DATASETS`.
-        root: its folder.
+        name: a key of `DATASETS`: `emoji` (drawings and pictures of installed packages), `qmul` or `folder`.
+        root: its folder; `emoji` needs none.
+
+    Returns:
+        The drawings, the photos' files, and which photo each drawing shows.
 
     Raises:
         ParameterError: no such data set.

@@ -37,6 +37,10 @@ class PairedSet:
     photo_paths: tuple[Path, ...]
     official_split: NDArray[np.str_] | None = None
 
+    def __repr__(self) -> str:
+        """In a line: a set may have thousands of paths."""
+        return f"PairedSet({self.name}: {len(self.sketches):,} sketches of {len(self.photo_paths):,} photos)"
+
     @property
     def photo_keys(self) -> list[str]:
         """The photos' file names without suffix."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ __all__ = ["check_photos", "load_photo", "load_photos", "photo_files"]
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
 
 
-def photo_files(folder: Path) -> tuple[Path, ...]:
+def photo_files(folder: Path | str) -> tuple[Path, ...]:
     """The photos in a folder, sorted by name.
 
     Args:
@@ -26,7 +26,7 @@ def photo_files(folder: Path) -> tuple[Path, ...]:
     Raises:
         MissingDataError: there is no such folder, or no photo in it.
     """
-    found = tuple(sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES))
+    found = tuple(sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in _SUFFIXES))
     if not found:
         raise MissingDataError(f"{folder}: no photos there ({', '.join(_SUFFIXES)})")
     return found
@@ -54,13 +54,13 @@ def check_photos(paths: Iterable[Path]) -> None:
             raise DataError(f"{path}: not a picture that can be read: {error}") from None
 
 
-def load_photos(paths: Sequence[Path] | Iterable[Path], size: int) -> NDArray[np.uint8]:
+def load_photos(paths: Iterable[Path | str], size: int) -> NDArray[np.uint8]:
     """Photos as (photos, 3, size, size) uint8; see `load_photo`."""
     loaded = [load_photo(path, size) for path in paths]
     return np.stack(loaded) if loaded else np.zeros((0, 3, size, size), np.uint8)
 
 
-def load_photo(path: Path, size: int) -> NDArray[np.uint8]:
+def load_photo(path: Path | str, size: int) -> NDArray[np.uint8]:
     """One photo on a white ground, (3, size, size) uint8 RGB.
 
     A photo that is not square is centered on a white square first, so that nothing is stretched or cut off.
@@ -73,6 +73,7 @@ def load_photo(path: Path, size: int) -> NDArray[np.uint8]:
         MissingDataError: no such file.
         DataError: the file is no picture.
     """
+    path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such photo")
     try:

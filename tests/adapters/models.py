@@ -386,7 +386,9 @@ MODELS: dict[str, Case] = {
 
 REFUSED: dict[str, Refusal] = {
     "fixed position table": Refusal(
-        lambda: Tokens(table=17, head=True), ("cannot take canvases of 64 px", "canvases=(32,)"), {}
+        lambda: Tokens(table=17, head=True),
+        ("cannot take canvases of 64 px", "canvases=(32,), or let", "positions, positions, to"),
+        {},
     ),
     "fixed input size": Refusal(
         lambda: flat_to_block(32), ("cannot take canvases of 64 px", "mat1 and mat2", "canvases=(32,)"), {}
@@ -418,7 +420,7 @@ REFUSED: dict[str, Refusal] = {
     ),
     "one size, none of the canvases": Refusal(
         lambda: Tokens(table=17, head=True),
-        ("cannot take canvases of 48, 64 px", "its size is fixed", "canvases=(32,)"),
+        ("cannot take canvases of 48, 64 px", "its size is fixed", "canvases=(32,), or let its forward interpolate"),
         {"canvases": (48, 64)},
     ),
     "labels": Refusal(lambda: Wrapped(pooled(), lambda x: x.argmax(1)), ("torch.int64", "inner.fc (Linear)"), {}),

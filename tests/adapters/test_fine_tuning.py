@@ -95,14 +95,20 @@ def test_groups_leave_out_what_is_frozen_the_selector_and_the_teacher() -> None:
     assert len(mine) == 2
 
 
-def test_tokens_have_no_weight_decay() -> None:
-    adapted = adapt(Tokens(), canvases=(32,), photo_size=32)
+def test_tokens_and_tables_of_positions_have_no_weight_decay() -> None:
+    adapted = adapt(Tokens(table=17), canvases=(32,), photo_size=32)
     groups = parameter_groups(adapted, lr=1.0, weight_decay=0.1)
     decayed = {id(value) for group in groups if group["weight_decay"] for value in group["params"]}
     names = {name for name, value in adapted.backbone.network.named_parameters() if id(value) in decayed}
-    assert "cls" not in names
+    assert not names & {"cls", "positions"}
     assert all(dict(adapted.backbone.network.named_parameters())[name].ndim >= 2 for name in names)
     assert "patches.weight" in names
+
+
+def test_a_convolution_with_one_output_is_no_table() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 1, 3), nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    groups = parameter_groups(adapt(network, canvases=(32,), photo_size=32), lr=1.0, weight_decay=0.1)
+    assert sum(len(group["params"]) for group in groups if group["weight_decay"]) == 2
 
 
 @pytest.mark.parametrize("copied", [False, True])

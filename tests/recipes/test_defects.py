@@ -12,7 +12,7 @@ from sketchkit.recipes.datasets import load_pairs, verify
 from sketchkit.recipes.embedding import reduced_precision
 from sketchkit.recipes.evaluation import accuracy, ranks
 from sketchkit.recipes.frozen import FrozenFront, cached
-from sketchkit.recipes.photos import check_photos, load_photo
+from sketchkit.recipes.photos import check_photos, load_photo, load_photos, photo_files
 from sketchkit.recipes.run_folder import clear_temporaries
 
 
@@ -35,6 +35,7 @@ def test_a_photo_is_held_as_its_camera_was(tmp_path):
     exif[0x0112] = 6  # turned by 90 degrees: the left side is the top
     picture.save(tmp_path / "turned.png", exif=exif)
     pixels = load_photo(tmp_path / "turned.png", 40)
+    assert np.array_equal(load_photos(photo_files(str(tmp_path)), 40), pixels[None])  # a path may be text
     assert pixels[:, 2, 20].tolist() == [255, 0, 0]
     assert pixels[:, 38, 20].tolist() == [255, 255, 255]
 

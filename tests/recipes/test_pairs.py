@@ -27,6 +27,10 @@ def owners_agree(side, original):
     return keys == [side.photo_keys[photo] for photo in side.photo_of_sketch]
 
 
+def test_a_set_says_what_it_is_in_a_line():
+    assert repr(made_pairs(photos=1200, per_photo=3)) == "PairedSet(made: 3,600 sketches of 1,200 photos)"
+
+
 @pytest.mark.parametrize("fold", [0, 1, 2])
 def test_folds_hold_no_photo_twice(fold):
     pairs = made_pairs()
