@@ -242,6 +242,11 @@ def read_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
         for name in ("photo_size", "channels", "embedding_dim", "selector_points"):
             config[name] = int(config[name])
     except FileNotFoundError:
+        if (Path(folder) / "config.json").is_file():
+            raise MissingDataError(
+                f"{folder} holds no exported model but an adapted one: AdaptedModel.from_pretrained reads it, and its "
+                "export writes what is read here"
+            ) from None
         raise MissingDataError(f"{folder} holds no exported model: there is no {CONFIG}") from None
     except WeightsError:
         raise

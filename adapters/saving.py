@@ -27,6 +27,7 @@ from sketchkit import __version__, atomic
 from sketchkit.adapters.copying import copied
 from sketchkit.adapters.description import Description
 from sketchkit.adapters.model_card import Results, model_card, write_card
+from sketchkit.adapters.onnx_runtime import CONFIG as EXPORTED
 from sketchkit.adapters.own_files import delete_superseded, own_config
 from sketchkit.adapters.probing import take_off
 from sketchkit.adapters.sources import build
@@ -36,13 +37,29 @@ from sketchkit.errors import AdaptError, MissingDataError, OutputError, Paramete
 if TYPE_CHECKING:
     from sketchkit.adapters.adapted_model import AdaptedModel
 
-__all__ = ["load", "save"]
+__all__ = ["NetworkNeededError", "load", "save"]
 
 _CONFIG = "config.json"
 _FORMAT = 1
 _WEIGHTS_NAMES = r"model-([0-9a-f]{12})\.safetensors"
 # So many values of the fixed image's embedding are kept.
 _CHECKED = 64
+
+
+class NetworkNeededError(ParameterError):
+    """A folder's network is of a class that no package has: only its owner can build it.
+
+    Args:
+        folder: where it was saved.
+        network: the name of its class.
+    """
+
+    def __init__(self, folder: Path, network: str) -> None:
+        super().__init__(
+            f"{folder} was adapted from a {network} that only you can build; call "
+            f"from_pretrained(folder, model=...) with a {network} made as before"
+        )
+        self.folder, self.network = folder, network
 
 
 def save(
@@ -206,10 +223,7 @@ def _network(description: Description, model: nn.Module | None, path: Path) -> n
     if model is not None:
         return copied(model).cpu()
     if description.source is None:
-        raise ParameterError(
-            f"{path} was adapted from a {description.network} that only you can build; call "
-            f"from_pretrained(folder, model=...) with a {description.network} made as before"
-        )
+        raise NetworkNeededError(path, description.network)
     try:
         return build(description.source)
     except ParameterError as error:
@@ -227,6 +241,10 @@ def _read_config(path: Path) -> tuple[dict[str, Any], Description, list[float] |
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
+        if (path.parent / EXPORTED).is_file():
+            raise MissingDataError(
+                f"{path.parent} holds no adapted model but an exported one: sketchkit.adapters.OnnxModel reads it"
+            ) from None
         raise MissingDataError(f"{path.parent} holds no adapted model: there is no {path.name}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"{path}: cannot be read: {error}") from None

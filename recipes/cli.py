@@ -19,8 +19,10 @@ except ModuleNotFoundError:
     sys.exit("sketchkit: the command line needs more packages: pip install 'sketchkit[recipes]'")
 
 from sketchkit import __version__, read
-from sketchkit.errors import SketchkitError, SketchkitWarning
+from sketchkit.errors import ParameterError, SketchkitError, SketchkitWarning
 from sketchkit.recipes import table_cli, vector_cli
+from sketchkit.recipes.network_option import NetworkOption, from_folder
+from sketchkit.recipes.own_networks import current_folder_first
 from sketchkit.recipes.recognition import commands
 
 __all__ = ["app", "main"]
@@ -66,6 +68,9 @@ def fgsbir(
 ) -> None:
     """Train and evaluate fine-grained sketch-based image retrieval: teacher, direct student, V1, V2, report.
 
+    A network of your own: student.network=mynet:PhoneNet, the class or function PhoneNet of mynet.py in this folder or
+    of an installed module, called without arguments; most need student.training.frozen_blocks=0 too.
+
     Every stage keeps checkpoints: run the same command again after a kill, and it goes on.
     """
     from sketchkit.recipes.config import load_config
@@ -73,6 +78,7 @@ def fgsbir(
     words = overrides or []
     settings = load_config(config, words)  # before torch is loaded: a slip of the pen is answered at once
 
+    current_folder_first(settings.teacher.network, settings.student.network)
     from sketchkit.recipes.fgsbir import run
     from sketchkit.recipes.progress import resumable
     from sketchkit.recipes.report import format_table
@@ -124,25 +130,35 @@ def score(
 @app.command()
 def search(
     model: Annotated[
-        Path, typer.Argument(help="A folder that save_pretrained wrote, for instance runs/demo/v2/model.")
+        Path, typer.Argument(help="A folder that save_pretrained or export wrote, for instance runs/demo/v2/model.")
     ],
     photos: Annotated[Path, typer.Argument(help="A folder of photos: PNG, JPEG or SVG.")],
     sketch: Annotated[Path, typer.Argument(help="A drawing, or several: SVG, ndjson, or any other format of `read`.")],
     top: Annotated[int, typer.Option(help="How many photos to print.", min=1)] = 5,
+    network: NetworkOption = None,
 ) -> None:
     """Find the photos that a drawing shows.
 
-    Example: sketchkit search runs/demo/v2/model photos house.svg
+    Examples: sketchkit search runs/demo/v2/model photos house.svg
+
+    sketchkit search saved photos house.svg --network mynet:PhoneNet
     """
     import torch
 
     from sketchkit.adapters import AdaptedModel
     from sketchkit.recipes.embedding import embed_photos
+    from sketchkit.recipes.exported import Exported, SearchModel, is_export
     from sketchkit.recipes.gallery import Gallery
     from sketchkit.recipes.photos import photo_files
 
     drawings = read(sketch)
-    adapted = AdaptedModel.from_pretrained(model).eval()
+    adapted: SearchModel
+    if is_export(model):
+        if network is not None:
+            raise ParameterError(f"{model} holds an exported network, which runs by itself; leave out --network")
+        adapted = Exported(model)
+    else:
+        adapted = from_folder(AdaptedModel.from_pretrained, model, network)
     files = photo_files(photos)
     gallery = Gallery(embed_photos(adapted, files, name="photos"), [path.name for path in files])
     with torch.no_grad():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sketchkit.errors import ParameterError
+from sketchkit.recipes.own_networks import check_name, is_own
 from sketchkit.recipes.settings import find_settings, load_settings, shipped_settings
 
 __all__ = [
@@ -50,9 +51,9 @@ class TeacherNetwork:
     """The full network: adapted, trained at its one large canvas, then frozen."""
 
     network: str = "vgg16"
-    """A name that `adapt` takes."""
+    """A name that `adapt` takes, or `package.module:Callable`, a class or function of yours that gives a network."""
     pretrained: bool = True
-    """Start from ImageNet weights."""
+    """Start from ImageNet weights. A network of yours starts from those that it is built with: this becomes false."""
     canvas: int = 256
     """Side of its sketches in pixels."""
     pool_size: int = 1
@@ -61,6 +62,7 @@ class TeacherNetwork:
     """Of its passes: `fp32`, `bf16`, or `auto`: bfloat16 on processors that multiply it natively."""
 
     def __post_init__(self) -> None:
+        _check_network(self, "teacher")
         _one_of("teacher.precision", self.precision, ("auto", "fp32", "bf16"))
         _at_least("teacher.canvas", self.canvas, 1)
         _at_least("teacher.pool_size", self.pool_size, 1)
@@ -71,9 +73,9 @@ class StudentNetwork:
     """The efficient network: once trained directly, once distilled over the canvases (V1)."""
 
     network: str = "mobilenet_v2"
-    """A name that `adapt` takes."""
+    """A name that `adapt` takes, or `package.module:Callable`, a class or function of yours that gives a network."""
     pretrained: bool = True
-    """Start from ImageNet weights."""
+    """Start from ImageNet weights. A network of yours starts from those that it is built with: this becomes false."""
     canvases: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
     """Sides of the canvases in pixels, K of the paper's section 2."""
     pool_size: int = 1
@@ -82,6 +84,7 @@ class StudentNetwork:
     """`tight` (the drawing fills the canvas) or `keep` (the paper's setting: margins stay as they are drawn)."""
 
     def __post_init__(self) -> None:
+        _check_network(self, "student")
         _one_of("student.fit", self.fit, ("tight", "keep"))
         if len(set(self.canvases)) < len(self.canvases) or not self.canvases:
             raise ParameterError(f"student.canvases must be different sizes, not {list(self.canvases)}")
@@ -331,6 +334,17 @@ def load_config(source: str | None, overrides: Sequence[str] = ()) -> FgsbirConf
 def shipped_configs() -> dict[str, Path]:
     """The configurations that come with the package, by name."""
     return shipped_settings("sketchkit.recipes")
+
+
+def _check_network(config: TeacherNetwork | StudentNetwork, part: str) -> None:
+    """Nothing is imported yet; of a network of the user's own it is noted that ImageNet's weights are not asked for."""
+    if not is_own(config.network):
+        return
+    try:
+        check_name(config.network)
+    except ParameterError as error:
+        raise ParameterError(f"{part}.network={error}") from None
+    object.__setattr__(config, "pretrained", False)  # frozen, but being made
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.canvas import Canvas
+from sketchkit.recipes.exported import SearchModel
 from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.progress import progress
 from sketchkit.recipes.warping import PairedWarp, object_boxes
@@ -80,12 +81,12 @@ def embed_on_canvases(
 
 @torch.no_grad()
 def embed_photos(
-    adapted: AdaptedModel, paths: Sequence[Path], *, name: str, chunk: int = 16, warp: PairedWarp | None = None
+    adapted: SearchModel, paths: Sequence[Path], *, name: str, chunk: int = 16, warp: PairedWarp | None = None
 ) -> torch.Tensor:
     """Embeddings of photo files, warped or as they are: (photos, embedding_dim) float32.
 
     Args:
-        adapted: the network; photos are read at its `photo_size`.
+        adapted: the network, adapted or exported; photos are read at its `photo_size`.
         paths: PNG, JPEG or SVG; see `load_photo`.
         name: shown on the bar.
         chunk: how many photos are in memory at a time.

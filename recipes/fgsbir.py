@@ -31,11 +31,12 @@ from sketchkit.recipes.embedding import (
     reduced_precision,
 )
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
-from sketchkit.recipes.frame import Run, Trained, launch, open_run, told, with_native_precision
+from sketchkit.recipes.frame import Run, Trained, launch, open_run, told, try_networks, with_native_precision
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import TrainingInputs
 from sketchkit.recipes.measurement import measure_run
 from sketchkit.recipes.objectives import DistilledRetrieval, Retrieval
+from sketchkit.recipes.own_networks import named_network, settings_of, told_network
 from sketchkit.recipes.pairs import TrainTest, split_pairs
 from sketchkit.recipes.photos import check_photos
 from sketchkit.recipes.policy import Selection, train_selectors, training_outcomes
@@ -115,6 +116,13 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
     note(f"{train.name}: training on {len(train.sketches)} sketches of {len(train.photo_paths)} photos")
     note(f"evaluating on {len(test.sketches)} of {len(test.photo_paths)} photos: {pairs.description}")
     this = FgsbirRun(config, fabric, out, pairs)
+    try_networks(
+        config,
+        {
+            "teacher": lambda: _new(this, config.teacher, (this.teacher_canvas,)),
+            "student": lambda: _new(this, config.student, this.canvases),
+        },
+    )
 
     teacher = train_teacher(this)
     direct = train_direct(this)
@@ -138,12 +146,12 @@ def train_teacher(this: FgsbirRun) -> Trained[AdaptedModel]:
     Of the run `this`: kept in its folder as `teacher`, and read from there once it is finished.
     """
     config, canvases = this.config.teacher, (this.teacher_canvas,)
-    stage = this.stage("teacher", asdict(config), this.config.student.fit, this.config.data.photo_size)
+    stage = this.stage("teacher", settings_of(config), this.config.student.fit, this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
         model = _new(this, config, canvases)
         trained = _train(this, stage, "teacher", model, config.training, canvases, precision=config.precision)
-    return _load(stage, trained)
+    return _load(stage, trained, config)
 
 
 def train_direct(this: FgsbirRun) -> Trained[AdaptedModel]:
@@ -152,12 +160,12 @@ def train_direct(this: FgsbirRun) -> Trained[AdaptedModel]:
     Of the run `this`: kept in its folder as `direct`, and read from there once it is finished.
     """
     student = this.config.student.undistilled()
-    stage = this.stage("direct", asdict(student), this.config.data.photo_size)
+    stage = this.stage("direct", settings_of(student), this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
         model = _new(this, student, this.canvases)
         trained = _train(this, stage, "direct student", model, student.training, this.canvases[-1:])
-    return _load(stage, trained)
+    return _load(stage, trained, student)
 
 
 def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]) -> Trained[AdaptedModel]:
@@ -169,7 +177,7 @@ def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]
             may be of another run, or several.
     """
     student = this.config.student
-    stage = this.stage("v1", asdict(student), asdict(this.config.teacher), this.config.data.photo_size)
+    stage = this.stage("v1", settings_of(student), settings_of(this.config.teacher), this.config.data.photo_size)
     trained = stage.finished()
     if trained is None:
         targets = {}
@@ -179,7 +187,7 @@ def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]
             targets = dict(teacher)
         model = _new(this, student, this.canvases)
         trained = _train(this, stage, "V1", model, student.training, this.canvases, targets)
-    return _load(stage, trained)
+    return _load(stage, trained, student)
 
 
 def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], Selection]:
@@ -191,7 +199,8 @@ def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], 
         this: the run; V2 is kept in its folder as `v2`, and read from there once it is finished.
         v1: of `train_v1`; all but its selector stays as it is.
     """
-    upstream = (asdict(this.config.selector), asdict(this.config.student), asdict(this.config.teacher))
+    trained_as = (settings_of(this.config.student), settings_of(this.config.teacher))
+    upstream = (asdict(this.config.selector), *trained_as)
     stage = this.stage("v2", *upstream)
     trained = stage.finished()
     if trained is None:
@@ -203,7 +212,7 @@ def train_v2(this: FgsbirRun, v1: AdaptedModel) -> tuple[Trained[AdaptedModel], 
         shares = outcomes.accuracy(this.canvases)
         seconds = time.monotonic() - started
         trained = stage.finish({"history": history, "seconds": seconds, "training_acc@1": shares})
-    loaded = _load(stage, trained)
+    loaded = _load(stage, trained, this.config.student)
     return loaded, Selection.load(stage, loaded.model, this.config.selector, trained["training_acc@1"])
 
 
@@ -211,7 +220,7 @@ def _new(this: FgsbirRun, config: TeacherConfig | StudentConfig, canvases: tuple
     torch.manual_seed(this.config.seed)  # of the selector's first weights, and of the network's if not pretrained
     photo_size = this.config.data.photo_size
     return adapt(
-        config.network,
+        named_network(config.network),
         pretrained=config.pretrained,
         canvases=canvases,
         photo_size=photo_size,
@@ -283,8 +292,9 @@ def _watched(
         return watch(whole)
 
 
-def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained[AdaptedModel]:
-    return Trained.of(channels_last(AdaptedModel.from_pretrained(stage.model_path)), finished)
+def _load(stage: StageFolder, finished: dict[str, Any], config: TeacherConfig | StudentConfig) -> Trained[AdaptedModel]:
+    model = AdaptedModel.from_pretrained(stage.model_path, told_network(config.network))
+    return Trained.of(channels_last(model), finished)
 
 
 def _inputs(

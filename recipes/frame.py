@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from lightning_fabric import Fabric
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.canvas import Canvas
-from sketchkit.errors import ParameterError
+from sketchkit.errors import AdaptError, ParameterError
 from sketchkit.recipes.allocator import keep_freed_memory
 from sketchkit.recipes.config import FgsbirConfig, RunConfig
 from sketchkit.recipes.embedding import native_precision, reduced_precision
+from sketchkit.recipes.frozen import FrozenFront
+from sketchkit.recipes.own_networks import is_own, settings_of
+from sketchkit.recipes.progress import note
 from sketchkit.recipes.recognition.config import RecognitionConfig
 from sketchkit.recipes.run_folder import StageFolder, clear_temporaries, fingerprint, make_folder
 
-__all__ = ["Run", "Trained", "launch", "open_run", "told", "with_native_precision"]
+__all__ = ["Run", "Trained", "launch", "open_run", "told", "try_networks", "with_native_precision"]
 
 Config = TypeVar("Config", FgsbirConfig, RecognitionConfig)
 Model = TypeVar("Model")
@@ -111,6 +116,46 @@ def open_run(out: str) -> Path:
 def with_native_precision(config: Config) -> Config:
     """`config` with what `auto` means on this machine as the teacher's precision: stages depend on it."""
     return replace(config, teacher=replace(config.teacher, precision=native_precision(config.teacher.precision)))
+
+
+def try_networks(config: FgsbirConfig | RecognitionConfig, adapted: Mapping[str, Callable[[], AdaptedModel]]) -> None:
+    """Adapt the user's own networks once before anything is trained: the student's turn comes when the teacher is done.
+
+    Args:
+        config: of the run.
+        adapted: `teacher` and `student` -> what adapts it as its training will.
+
+    Raises:
+        ParameterError, AdaptError: a network cannot be built or adapted, or has no blocks to freeze as it is set.
+    """
+    for part, adapt in adapted.items():
+        settings = getattr(config, part)
+        if not is_own(settings.network):
+            continue
+        settings_of(settings)  # the source that is trained is the one of now
+        blocks = settings.training.frozen_blocks
+        try:
+            made = adapt()
+        except (AdaptError, ParameterError) as error:
+            raise type(error)(f"{part}.network={settings.network}: {error}") from None
+        try:
+            FrozenFront(made, blocks)
+        except ParameterError as error:
+            raise ParameterError(f"{part}.training.{error}") from None
+        if blocks:
+            note(f"{settings.network}: {blocks} blocks stay as they are built ({part}.training.frozen_blocks)")
+        if _without_statistics(made):
+            note(
+                f"{settings.network}: batch norms that have seen no image yet; they are not adjusted here, so let "
+                "what builds it load trained weights"
+            )
+
+
+def _without_statistics(model: AdaptedModel) -> bool:
+    """Whether a batch norm's statistics are those of its first day, which trainings, in evaluation mode, leave it."""
+    norms = [norm for norm in model.backbone.modules() if isinstance(norm, _BatchNorm)]
+    kept = [(norm.running_mean, norm.running_var) for norm in norms]
+    return any(mean is not None and var is not None and not mean.any() and bool((var == 1).all()) for mean, var in kept)
 
 
 def launch(config: RunConfig) -> Fabric:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from sketchkit.errors import ParameterError
+from sketchkit.recipes.own_networks import current_folder_first
 
 __all__ = ["Splits", "table"]
 
@@ -58,6 +59,8 @@ def table(
         configured.row(name)
     folder = Path(configured.config(None, words).out, "results") if results is None else results
     asked_seeds = None if seeds is None else _numbers(seeds)
+    every = [configured.config(name, words) for name in configured.rows]
+    current_folder_first(*(config.teacher.network for config in every), *(config.student.network for config in every))
 
     from sketchkit.recipes.progress import resumable
     from sketchkit.recipes.protocol.run import Asked, run_table

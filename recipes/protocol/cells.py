@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sketchkit.recipes.config import FgsbirConfig
+from sketchkit.recipes.own_networks import settings_of
 from sketchkit.recipes.pairs import PairedSet, split_pairs
 from sketchkit.recipes.protocol.rows import TableConfig
 from sketchkit.recipes.run_folder import fingerprint
@@ -154,13 +155,13 @@ def _with_teachers(
 def _settings(kind: str, config: FgsbirConfig, teachers: tuple[Cell, ...]) -> dict[str, Any]:
     common = {"kind": kind, "seed": config.seed}
     if kind == "teacher":
-        return common | {"teacher": asdict(config.teacher), "fit": config.student.fit}
+        return common | {"teacher": settings_of(config.teacher), "fit": config.student.fit}
     student = config.student.undistilled()
     if kind == "direct":
-        return common | {"student": asdict(student)}
+        return common | {"student": settings_of(student)}
     if teachers:
-        return common | {"student": asdict(config.student), "teachers": [dict(cell.settings) for cell in teachers]}
-    return common | {"student": asdict(replace(student, self_distillation=config.student.self_distillation))}
+        return common | {"student": settings_of(config.student), "teachers": [dict(cell.settings) for cell in teachers]}
+    return common | {"student": settings_of(replace(student, self_distillation=config.student.self_distillation))}
 
 
 def _data(config: FgsbirConfig, pairs: PairedSet, contents: dict[str, str]) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from sketchkit.recipes.network_option import NetworkOption, from_folder
+from sketchkit.recipes.own_networks import current_folder_first, is_own
+
 __all__ = ["recognition", "recognize"]
 
 
@@ -23,6 +26,9 @@ def recognition(
 
     data.root is a folder with a file of drawings for each category, data.categories a number or names: "[cat, dog]".
 
+    A network of your own: student.network=mynet:PhoneNet, the class or function PhoneNet of mynet.py in this folder or
+    of an installed module, called without arguments.
+
     Every stage keeps checkpoints: run the same command again after a kill, and it goes on.
     """
     from sketchkit.recipes.recognition.config import load_recognition_config
@@ -30,6 +36,7 @@ def recognition(
     words = overrides or []
     settings = load_recognition_config(config, words)  # before torch is loaded: a slip of the pen is answered at once
 
+    current_folder_first(settings.teacher.network, settings.student.network)
     from sketchkit.recipes.progress import resumable
     from sketchkit.recipes.recognition.measurement import format_recognition_table
     from sketchkit.recipes.recognition.recipe import run
@@ -41,7 +48,9 @@ def recognition(
     if results["note"]:
         typer.echo(results["note"])
     typer.echo(f"Results: {Path(settings.out, 'results.json').resolve()}")
-    typer.echo(f"Ask it:  sketchkit recognize {shlex.quote(str(Path(settings.out, 'v2', 'model')))} DRAWING")
+    ask = ["sketchkit", "recognize", str(Path(settings.out, "v2", "model"))]
+    ask += ["--network", settings.student.network] if is_own(settings.student.network) else []
+    typer.echo(f"Ask it:  {shlex.join(ask)} DRAWING")
 
 
 def recognize(
@@ -54,12 +63,13 @@ def recognize(
     top: Annotated[int, typer.Option(help="How many categories to print.", min=1)] = 3,
     first: Annotated[int | None, typer.Option(min=1, help="Only so many drawings.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a drawing.")] = False,
+    network: NetworkOption = None,
 ) -> None:
     """Name what drawings show: the most likely categories and their probabilities."""
     from sketchkit.reading import scan
     from sketchkit.recipes.recognition.recognizer import Recognizer
 
-    recognizer = Recognizer.from_pretrained(model)
+    recognizer = from_folder(Recognizer.from_pretrained, model, network)
     seen = 0
     for sketches in scan(drawings, chunk=256):
         part = sketches if first is None else sketches[: first - seen]

@@ -23,9 +23,10 @@ from sketchkit.canvas import Canvas
 from sketchkit.recipes.embedding import channels_last, embed_kept, embed_on_canvases, reduced_precision
 from sketchkit.recipes.evaluation import ranks
 from sketchkit.recipes.fitting import cosine_with_warmup, fit
-from sketchkit.recipes.frame import Run, Trained, launch, open_run, told, with_native_precision
+from sketchkit.recipes.frame import Run, Trained, launch, open_run, told, try_networks, with_native_precision
 from sketchkit.recipes.frozen import FrozenFront
 from sketchkit.recipes.inputs import jittered
+from sketchkit.recipes.own_networks import named_network, settings_of, told_network
 from sketchkit.recipes.policy import CanvasOutcomes, Selection, train_selectors
 from sketchkit.recipes.progress import note
 from sketchkit.recipes.recognition.config import (
@@ -86,6 +87,13 @@ def run(config: RecognitionConfig, *, command: str = "") -> dict[str, Any]:
     note(f"{len(data.categories)} categories: training on {len(data.train)} drawings")
     note(f"validation {len(data.validation)}, test {len(data.test)}: {data.description}")
     this = RecognitionRun(config, launch(config), out, data)
+    try_networks(
+        config,
+        {
+            "teacher": lambda: _new(this, config.teacher, (this.teacher_canvas,)).adapted,
+            "student": lambda: _new(this, config.student, this.canvases).adapted,
+        },
+    )
 
     teacher = train_teacher(this)
     direct = train_direct(this)
@@ -108,13 +116,13 @@ def train_teacher(this: RecognitionRun) -> Trained[Recognizer]:
     Of the run `this`: kept in its folder as `teacher`, and read from there once it is finished.
     """
     config = this.config.teacher
-    stage = this.stage("teacher", asdict(config), this.config.student.fit)
+    stage = this.stage("teacher", settings_of(config), this.config.student.fit)
     canvases = (this.teacher_canvas,)
     trained = stage.finished()
     if trained is None:
         model = _new(this, config, canvases)
         trained = _train(this, stage, "teacher", model, config.training, canvases, precision=config.precision)
-    return _load(stage, trained)
+    return _load(stage, trained, config)
 
 
 def train_direct(this: RecognitionRun) -> Trained[Recognizer]:
@@ -124,12 +132,12 @@ def train_direct(this: RecognitionRun) -> Trained[Recognizer]:
     """
     # Nothing of the distillation counts here: tuning it must not train this student again.
     student = replace(this.config.student, distillation_share=0.0, temperature=1.0, self_distillation=0.0)
-    stage = this.stage("direct", asdict(student))
+    stage = this.stage("direct", settings_of(student))
     trained = stage.finished()
     if trained is None:
         model = _new(this, student, this.canvases)
         trained = _train(this, stage, "direct student", model, student.training, this.canvases[-1:])
-    return _load(stage, trained)
+    return _load(stage, trained, student)
 
 
 def train_v1(this: RecognitionRun, teacher: Recognizer) -> Trained[Recognizer]:
@@ -140,13 +148,13 @@ def train_v1(this: RecognitionRun, teacher: Recognizer) -> Trained[Recognizer]:
         teacher: of `train_teacher`; asked for the training drawings, unless nothing is distilled.
     """
     student = this.config.student
-    stage = this.stage("v1", asdict(student), asdict(this.config.teacher))
+    stage = this.stage("v1", settings_of(student), settings_of(this.config.teacher))
     trained = stage.finished()
     if trained is None:
         taught = _teacher_logits(this, teacher) if student.distillation_share else None
         model = _new(this, student, this.canvases)
         trained = _train(this, stage, "V1", model, student.training, this.canvases, student=student, taught=taught)
-    return _load(stage, trained)
+    return _load(stage, trained, student)
 
 
 def train_v2(this: RecognitionRun, v1: Recognizer) -> tuple[Trained[Recognizer], Selection]:
@@ -159,8 +167,8 @@ def train_v2(this: RecognitionRun, v1: Recognizer) -> tuple[Trained[Recognizer],
         this: the run; V2 is kept in its folder as `v2`, and read from there once it is finished.
         v1: of `train_v1`; all but its selector stays as it is.
     """
-    settings = (asdict(this.config.selector), asdict(this.config.student), asdict(this.config.teacher))
-    upstream = (*settings, *_identity(this.data.validation))
+    trained_as = (settings_of(this.config.student), settings_of(this.config.teacher))
+    upstream = (asdict(this.config.selector), *trained_as, *_identity(this.data.validation))
     stage = this.stage("v2", *upstream)
     trained = stage.finished()
     if trained is None:
@@ -171,7 +179,7 @@ def train_v2(this: RecognitionRun, v1: Recognizer) -> tuple[Trained[Recognizer],
         shares = outcomes.accuracy(this.canvases)
         seconds = time.monotonic() - started
         trained = stage.finish({"history": history, "seconds": seconds, "validation_acc@1": shares})
-    loaded = _load(stage, trained)
+    loaded = _load(stage, trained, this.config.student)
     return loaded, Selection.load(stage, loaded.model.adapted, this.config.selector, trained["validation_acc@1"])
 
 
@@ -186,7 +194,7 @@ def _new(
     torch.manual_seed(this.config.seed)  # of the first weights of head and selector, and of a network not pretrained
     largest = canvases[-1].side
     adapted = adapt(
-        config.network,
+        named_network(config.network),
         pretrained=config.pretrained,
         canvases=canvases,
         photo_size=largest,
@@ -235,8 +243,10 @@ def _train(
     return stage.finish({"history": history, "seconds": time.monotonic() - started})
 
 
-def _load(stage: StageFolder, finished: dict[str, Any]) -> Trained[Recognizer]:
-    model = Recognizer.from_pretrained(stage.model_path)
+def _load(
+    stage: StageFolder, finished: dict[str, Any], config: RecognitionTeacherConfig | RecognitionStudentConfig
+) -> Trained[Recognizer]:
+    model = Recognizer.from_pretrained(stage.model_path, told_network(config.network))
     channels_last(model.adapted)
     return Trained.of(model, finished)
 

@@ -1,4 +1,5 @@
 import re
+import sys
 from dataclasses import fields
 
 import numpy as np
@@ -127,3 +128,18 @@ def test_folds_are_the_same_whether_or_not_the_test_split_is_there(table, paired
     tests = cells_of(table, whole, places_of(["test"], 2, [0]))
     assert [cell.place.name for cell in tests] == ["test-seed0"] * 4
     assert not {cell.fingerprint for cell in tests} & set(found[0])
+
+
+def test_a_row_of_the_users_own_network_depends_on_its_source(paired_folder, write_table, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    made = "import torch\n\n\ndef small():\n    return torch.nn.Conv2d(3, 4, 3)\n"
+    rows = ROWS.replace("direct: {kind: direct}", "direct: {kind: direct, settings: [student.network=ownrow:small]}")
+    table = load_table(str(write_table(tmp_path, rows)))
+    pairs = load_pairs("folder", paired_folder)
+    found = []
+    for text in (made, made.replace("4, 3", "5, 33")):
+        (tmp_path / "ownrow.py").write_text(text)
+        cells = {cell.row: cell.fingerprint for cell in cells_of(table, pairs, places_of(["fold"], 2, [0]))}
+        found.append(cells)
+        monkeypatch.delitem(sys.modules, "ownrow")
+    assert {row for row in found[0] if found[0][row] != found[1][row]} == {"direct", "best"}, "and whom it teaches"

@@ -154,3 +154,29 @@ def test_kill_9_then_the_same_command_ends_with_the_same_table(
     assert "V1: going on after epoch" in again.stderr
     assert "SketchyNetV2" in again.stdout
     assert outcome(out) == outcome(undisturbed)
+
+
+def test_a_network_of_the_users_own_is_trained_and_asked(categories_folder, recognition_text, tmp_path, monkeypatch):
+    """A folder saved from it answers with `--network`, as the last line of the training says, and not without."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "ownrecognition.py").write_text(
+        "from torch import nn\n\n\ndef small():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+    )
+    (tmp_path / "tiny.yaml").write_text(recognition_text)
+    own = ["student.network=ownrecognition:small", "student.training.epochs=1"]
+    words = ["recognition", "tiny.yaml", f"data.root={categories_folder}", "out=run", *own]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.output
+    *command, drawing = told.stdout.splitlines()[-1].removeprefix("Ask it:  sketchkit ").split()
+    assert [*command, drawing] == ["recognize", "run/v2/model", "--network", "ownrecognition:small", "DRAWING"]
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"]
+    assert {row["network"] for row in rows[1:]} == {"ownrecognition:small"}
+    assert rows[1]["params"] == 8 * 28 + 3 * (8 + 1)
+    file = str(categories_folder / "ring.ndjson")
+    asked = CliRunner().invoke(app, [*command, file, "--first", "2", "--json"])
+    assert asked.exit_code == 0, asked.output
+    assert len(asked.stdout.splitlines()) == 2
+    with pytest.raises(ParameterError, match="a Sequential that only you can build; say what gives it: --network"):
+        CliRunner().invoke(app, [*command[:2], file], catch_exceptions=False)
