@@ -16,7 +16,15 @@ from sketchkit.adapters.description import IMAGENET_MEAN, IMAGENET_STD, Descript
 from sketchkit.adapters.distillation import KDHead
 from sketchkit.adapters.dry_run import attempt, noise, reason, try_sizes
 from sketchkit.adapters.preprocessing import Preprocessing, preprocessing_of
-from sketchkit.adapters.probing import LEAF_TYPES, Output, find_classifier, output_form, take_off
+from sketchkit.adapters.probing import (
+    LEAF_TYPES,
+    Output,
+    find_average,
+    find_classifier,
+    output_form,
+    take_off,
+    tensor_at,
+)
 from sketchkit.adapters.recording import Recording, record
 from sketchkit.adapters.sources import Source, by_name, source_of
 from sketchkit.adapters.stems import stem_for
@@ -70,7 +78,8 @@ def adapt(
         embedding_dim: adds a linear projection to this width; None keeps the network's features.
         pool_size: maps are averaged over so many cells a side, not over the whole image: a network that tells objects
             of one kind apart then knows what is where, and embeddings are `pool_size**2` times as wide. For networks
-            that give maps out, and for `vgg16` and `mobilenet_v2`.
+            that give maps out or average them by an `nn.AdaptiveAvgPool2d` at their end, which is taken off with the
+            classifier, and for `vgg16` and `mobilenet_v2`.
         teacher: a network like `model`, or an `AdaptedModel`, held frozen in `kd_head`.
         mean: subtracted from channels in 0..1; None: what the network states (timm's `pretrained_cfg`, transformers'
             image processor), else ImageNet's.
@@ -101,7 +110,8 @@ def adapt(
             raise ParameterError(f"{option} must be a whole number of 1 or more, not {value!r}")
     network, source, name = _own_network(model, pretrained, maps=pool_size > 1)
     stated = preprocessing_of(network)
-    removed, output, seen = _strip(network, name, _photo_sizes(photo_size, stated, sizes), classifier)
+    tried = _photo_sizes(photo_size, stated, sizes)
+    removed, output, seen = _strip(network, name, tried, classifier, maps=pool_size > 1)
     output = _on_cells(output, pool_size, name)
     channels, photo_size = seen.shape[1], seen.shape[2]
     stem = stem_for(network, name, sizes, channels, photo_size)
@@ -154,23 +164,39 @@ def _own_teacher(teacher: nn.Module | str, photo_size: int, pretrained: bool) ->
 
 
 def _strip(
-    network: nn.Module, name: str, photo_sizes: Sequence[int], classifier: str | None
+    network: nn.Module, name: str, photo_sizes: Sequence[int], classifier: str | None, *, maps: bool
 ) -> tuple[tuple[str, ...], Output, torch.Tensor]:
-    """Take the classifier off: the paths removed, the form of the output, the images that were tried."""
+    """Take the classifier off, for maps also an average before it: the paths, the form of the output, the images."""
     options = tuple(each for each in _OPTIONS if each in _arguments(network))
     seen = _recorded(network, name, photo_sizes, options)
-    images = seen.kept[0]
     removed = find_classifier(network, seen, classifier)
-    rest: object = seen
-    if removed:
-        take_off(network, removed)
-        rest = attempt(partial(record, network, images, LEAF_TYPES, options))
+    rest = _without(network, name, seen, removed, options)
+    if maps and (average := find_average(rest)):
+        rest = _without(network, name, rest, average, options)
+        removed = average + removed
+    output = output_form(rest)
+    if maps and output.form == "map" and tensor_at(rest.output, output.at).shape[2:] == (1, 1):
+        raise AdaptError(
+            f"the last map of {name} has one place on photos of {seen.kept[0].shape[2]} px, which no pool_size "
+            "divides; leave out its average and pass that, take larger photos, or pool_size=1"
+        )
+    return removed, replace(output, options=options), seen.kept[0]
+
+
+def _without(
+    network: nn.Module, name: str, seen: Recording, removed: tuple[str, ...], options: tuple[str, ...]
+) -> Recording:
+    """The pass that was seen, without what is taken off."""
+    if not removed:
+        return seen
+    take_off(network, removed)
+    rest = attempt(partial(record, network, seen.kept[0], LEAF_TYPES, options))
     if not isinstance(rest, Recording):
         raise AdaptError(
             f"{name} does not run without its classifier ({', '.join(removed)}): {reason(rest)}; pass classifier= "
             "with another module, or None to keep the network whole"
         )
-    return removed, replace(output_form(rest), options=options), images
+    return rest
 
 
 def _on_cells(output: Output, pool_size: int, name: str) -> Output:

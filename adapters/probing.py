@@ -16,6 +16,7 @@ from sketchkit.errors import AdaptError
 __all__ = [
     "LEAF_TYPES",
     "Output",
+    "find_average",
     "find_classifier",
     "locate",
     "modules_seen",
@@ -89,6 +90,21 @@ def find_classifier(network: nn.Module, recording: Recording, named: str | None 
     _refuse_shared(recording, calls)
     whole = _whole_sequentials(network, {call.path for call in calls}, {call.path for call in recording.calls})
     return (*whole, *_neutral(chain))
+
+
+def find_average(recording: Recording) -> tuple[str, ...]:
+    """The path of the module that averages the last map over all its places, for `take_off`; none where none does.
+
+    Args:
+        recording: a pass without the classifier.
+    """
+    output = tensor_at(recording.output, locate(recording.output))
+    if output.shape[2:] != (1, 1):
+        return ()
+    given = [call for call in recording.calls if call.result == storage_of(output)]
+    averages = [call for call in given if isinstance(call.module, nn.AdaptiveAvgPool2d)]
+    used = [call for call in recording.calls for average in averages if call.module is average.module]
+    return (used[0].path,) if len(used) == 1 else ()
 
 
 def take_off(network: nn.Module, classifier: tuple[str, ...]) -> None:

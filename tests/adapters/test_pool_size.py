@@ -110,6 +110,47 @@ def test_it_is_exported(tmp_path, build) -> None:
         assert exported.embed_photos(photos) == pytest.approx(expected, abs=1e-4)
 
 
+class Averaging(Maps):
+    """Ends like most: an average over the map, then a classifier."""
+
+    def __init__(self, *, shared: bool = False, by_function: bool = False) -> None:
+        super().__init__()
+        self.by_function = by_function
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.gate = nn.Sequential(self.pool, nn.Conv2d(8, 8, 1)) if shared else None
+        self.flat, self.fc = nn.Flatten(), nn.Linear(8, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        maps = super().forward(images)
+        if self.gate is not None:
+            maps = maps * self.gate(maps)
+        averaged = nn.functional.adaptive_avg_pool2d(maps, 1) if self.by_function else self.pool(maps)
+        scores: torch.Tensor = self.fc(self.flat(averaged))
+        return scores
+
+
+def test_an_average_before_the_classifier_is_taken_off_with_it(tmp_path) -> None:
+    torch.manual_seed(0)
+    network = Averaging().eval()
+    adapted = adapt(network, canvases=(32, 64), photo_size=64, pool_size=2)
+    assert adapted.description.classifier == ("pool", "flat", "fc")
+    assert adapt(network, canvases=(32, 64), photo_size=64).description.classifier == ("flat", "fc")
+    photos = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = nn.functional.normalize(quadrants(network.layers(adapted.photo_inputs(photos))), dim=1)
+        assert torch.allclose(adapted.embed_photos(photos), expected, atol=1e-6)
+        adapted.save_pretrained(tmp_path)
+        again = AdaptedModel.from_pretrained(tmp_path, Averaging())
+        assert torch.equal(again.embed_photos(photos), adapted.embed_photos(photos))
+
+
+@pytest.mark.parametrize("case", [{"shared": True}, {"by_function": True}])
+def test_a_map_of_one_place_is_refused(case) -> None:
+    """The average that stays behind: a gate uses it too, or it is no module."""
+    with pytest.raises(AdaptError, match="last map of Averaging has one place on photos of 64 px, which no pool_size"):
+        adapt(Averaging(**case), canvases=(32,), photo_size=64, pool_size=2)
+
+
 def test_a_network_that_averages_by_itself_is_refused_with_the_way_out() -> None:
     with pytest.raises(AdaptError, match=r"gives maps, and mobilenet_v2 gives features; leave out its average"):
         adapt(mobilenet_v2(), canvases=(32,), photo_size=64, pool_size=2)
