@@ -147,7 +147,7 @@ def search(
 
     from sketchkit.adapters import AdaptedModel
     from sketchkit.recipes.embedding import embed_photos
-    from sketchkit.recipes.exported import Exported, SearchModel, is_export
+    from sketchkit.recipes.exported import ExportedNetwork, SearchModel, is_export
     from sketchkit.recipes.gallery import Gallery
     from sketchkit.recipes.photos import photo_files
 
@@ -156,7 +156,7 @@ def search(
     if is_export(model):
         if network is not None:
             raise ParameterError(f"{model} holds an exported network, which runs by itself; leave out --network")
-        adapted = Exported(model)
+        adapted = ExportedNetwork(model)
     else:
         adapted = from_folder(AdaptedModel.from_pretrained, model, network)
     files = photo_files(photos)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sketchkit.adapters.onnx_runtime import CONFIG, OnnxModel
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["Exported", "SearchModel", "is_export"]
+__all__ = ["ExportedNetwork", "SearchModel", "is_export"]
 
 
 class SearchModel(Protocol):
-    """What a search asks of a network: `AdaptedModel` is one, `Exported` another."""
+    """What a search asks of a network: `AdaptedModel` is one, `ExportedNetwork` another."""
 
     @property
     def photo_size(self) -> int:
@@ -32,7 +32,7 @@ class SearchModel(Protocol):
         """The size of the canvas of each of `sketches`, (batch,) or (batch, 2)."""
 
 
-class Exported:
+class ExportedNetwork:
     """A network that `AdaptedModel.export` wrote, run by ONNX Runtime; in the first precision that was exported.
 
     Args:
