@@ -140,6 +140,13 @@ def untold(entry: Documented, vocabulary: str = "", options: Collection[str] = (
     ]
 
 
+def helped_elsewhere(tree: ast.Module) -> set[str]:
+    """Those that a module imports from another of ours."""
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module in MODULES]
+    sources = {node.module: ast.parse(Path(MODULES[str(node.module)]).read_text(encoding="utf-8")) for node in imports}
+    return {name.name for node in imports for name in node.names} & set().union(*map(helped, sources.values()))
+
+
 def without_shape(entry: Documented, vocabulary: str = "") -> list[str]:
     """Parameters that are arrays, and `return`, of which neither the docstring nor the vocabulary tells the shape."""
     told = entry.arguments
@@ -169,7 +176,7 @@ def test_every_parameter_is_told_of(module: str) -> None:
     """By an entry, by its name in the prose, by a docstring referred to, once for the module, or in a help text."""
     tree = ast.parse(Path(MODULES[module]).read_text(encoding="utf-8"))
     names = vocabulary_of(module, tree)
-    options = helped(tree)
+    options = helped(tree) | helped_elsewhere(tree)
     faults = {entry.name: untold(entry, names, options) for entry in documented(tree, exported(tree))}
     assert {name: fault for name, fault in faults.items() if fault} == {}
 
