@@ -301,7 +301,9 @@ def _cell(text: str) -> str:
 
 
 def _short(text: str) -> str:
-    return re.sub(r"\x1b\[\d+m", "", (text.strip().splitlines() or [""])[0])[:120]
+    """The first sentence of a message."""
+    line = re.sub(r"\x1b\[\d+m", "", (text.strip().splitlines() or [""])[0])
+    return line.partition(". ")[0][:120]
 
 
 if __name__ == "__main__":

@@ -161,13 +161,14 @@ def _table(title: str, drawings: SketchSet, rounds: int) -> Table:
     times = {name: _scaled(timing, name, len(strokes) / len(sample)) for name, timing in times.items()}
     rows = [_row(name, timing, times, share, len(strokes)) for name, timing in times.items()]
     rows += [[name, "not installed", "", "", ""] for name in missing]
+    slow = " and ".join(name for name in share if PEERS[name].slow)
     return Table(
         f"Simplifying {len(strokes):,} {title} ({len(drawings.points) / len(strokes):.0f} points each)",
         ["", "strokes/s", f"{OURS} is so many times as fast", "metric", "strokes equal"],
         rows,
         f"Douglas-Peucker at {EPSILON:g}, Visvalingam-Whyatt at area {AREA:g}; one thread, processor time, best of "
-        f"{rounds}. Equal: to {OURS} by the same metric, point by point. rdp and visvalingamwyatt ran on {len(sample)} "
-        "strokes.",
+        f"{rounds}. Equal: to {OURS} by the same metric, point by point."
+        + (f" {slow} ran on {len(sample)} strokes." if slow else ""),
     )
 
 
