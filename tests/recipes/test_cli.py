@@ -4,28 +4,13 @@ import os
 import pickle
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from sketchkit import Sketch, SketchSet, write
 from sketchkit.recipes.progress import resumable
 
-COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()"]
-
-
-def call(*words):
-    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
-
-
-def refused(process, *says):
-    """One line on standard error after the bars, no traceback, exit code 2."""
-    assert process.returncode == 2, process.stderr
-    assert "Traceback" not in process.stderr
-    line = process.stderr.strip().splitlines()[-1]
-    assert line.startswith("sketchkit: "), process.stderr
-    for words in says:
-        assert words in line, line
+from command_line import call, refused
 
 
 def test_ctrl_c_ends_a_training_with_how_to_go_on(capsys):

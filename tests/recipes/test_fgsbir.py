@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -17,7 +16,7 @@ from sketchkit.recipes.fgsbir import run
 from sketchkit.recipes.photos import load_photos, photo_files
 from sketchkit.sketch import Sketch
 
-COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()", "fgsbir"]
+from command_line import COMMAND, call
 
 
 def outcome(out):
@@ -77,7 +76,7 @@ def test_accuracies_follow_from_the_predictions(undisturbed):
 def test_the_command_line_scores_the_predictions_of_a_run(undisturbed):
     rows, _, _ = outcome(undisturbed)
     words = ["score", undisturbed / "predictions.ndjson", "--config", undisturbed / "config.yaml", "--json"]
-    scored = subprocess.run([*COMMAND[:-1], *map(str, words)], capture_output=True, text=True, check=False)
+    scored = call(*words)
     assert scored.returncode == 0, scored.stderr
     found = {score["row"]: score for score in json.loads(scored.stdout)["rows"]}
     for name, row in zip(("teacher@64", "direct@64", "v1@64", "v2"), rows, strict=True):
@@ -95,7 +94,7 @@ def test_a_drawing_finds_a_photo_from_the_command_line(undisturbed, paired_folde
     """`sketchkit search` gives the order that embedding and sorting by hand gives."""
     drawing = paired_folder / "sketch" / "shape03-1.svg"
     words = ["search", str(undisturbed / "v2" / "model"), str(paired_folder / "photo"), str(drawing), "--top", "4"]
-    found = subprocess.run([*COMMAND[:-1], *words], capture_output=True, text=True, check=False)
+    found = call(*words)
     assert found.returncode == 0, found.stderr
     model = AdaptedModel.from_pretrained(undisturbed / "v2" / "model")
     paths = photo_files(paired_folder / "photo")
@@ -143,7 +142,7 @@ def test_kill_9_in_each_stage_then_the_same_command_ends_with_the_same_table(
 ):
     """One run, killed five times: each process goes on from where the one before it was, and trains no stage again."""
     out = tmp_path / "run"
-    command = [*COMMAND, str(tiny_config), f"data.root={paired_folder}", f"out={out}"]
+    command = [*COMMAND, "fgsbir", str(tiny_config), f"data.root={paired_folder}", f"out={out}"]
     finished = {}
     for place in (
         "teacher/checkpoint.pt",

@@ -20,7 +20,8 @@ from sketchkit.recipes.own_networks import current_folder_first, own_network, ow
 from sketchkit.recipes.photos import load_photos, photo_files
 from sketchkit.recipes.recognition.recognizer import CategoryHead, Recognizer
 
-COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()"]
+from command_line import COMMAND, call, refused
+
 # With it `python -c` leaves the current folder out, as the installed command does.
 ENVIRONMENT = {**os.environ, "PYTHONSAFEPATH": "1"}
 
@@ -277,20 +278,6 @@ def test_each_kind_of_folder_says_what_reads_it(own):
 # The command line
 
 
-def refused(process, *says):
-    assert process.returncode == 2, process.stderr
-    assert "Traceback" not in process.stderr
-    line = process.stderr.strip().splitlines()[-1]
-    assert line.startswith("sketchkit: "), process.stderr
-    for words in says:
-        assert words in line, line
-
-
-def call(*words):
-    command = [*COMMAND, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
-
-
 @pytest.fixture
 def words(tiny_config, paired_folder) -> list[str]:
     """The tiny run with `mynet:PhoneNet` as student and `mynet:wide` as teacher."""
@@ -344,7 +331,7 @@ def test_a_killed_run_goes_on_and_its_folder_is_searched(own, words, paired_fold
 
     drawing = paired_folder / "sketch" / "shape03-1.svg"
     search = ["search", "run/v2/model", paired_folder / "photo", drawing, "--top", "3"]
-    found = call(*search, "--network", "mynet:PhoneNet")
+    found = call(*search, "--network", "mynet:PhoneNet", env=ENVIRONMENT)
     assert found.returncode == 0, found.stderr
     model = AdaptedModel.from_pretrained("run/v2/model", own_network("mynet:PhoneNet"))
     paths = photo_files(paired_folder / "photo")

@@ -2,8 +2,6 @@
 
 import json
 import statistics
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +19,8 @@ from sketchkit.recipes.pairs import PairedSet, split_pairs
 from sketchkit.recipes.predictions import Answer, answers_from_order, read_predictions, write_predictions, write_trec
 from sketchkit.recipes.scoring import rank_answers, score_file, score_predictions
 
-COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()", "score"]
+from command_line import call
+
 LINE = {"row": "v1@64", "sketch": "0_0", "canvas": 64, "ranking": ["000", "001"]}
 
 
@@ -206,10 +205,6 @@ def test_answers_from_indices():
     assert answers == [Answer("s", ("b", "a"), 32), Answer("t", ("a", "b"), "192x128")]
 
 
-def call(*words):
-    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def folds(paired_folder, tmp_path_factory):
     """A perfect model's answers to the first fold of the made set."""
@@ -226,13 +221,13 @@ def folds(paired_folder, tmp_path_factory):
 
 def test_the_command(folds, paired_folder, tmp_path):
     data = ["data.name=folder", f"data.root={paired_folder}"]
-    process = call(folds, *data, "--trec", tmp_path / "trec")
+    process = call("score", folds, *data, "--trec", tmp_path / "trec")
     assert process.returncode == 0, process.stderr
     heading, _, titles, row, *_ = process.stdout.splitlines()
     assert heading.endswith("fold 1 of 3 of the training photos: 8 sketches, a gallery of 4 photos")
     assert titles.split()[:4] == ["row", "canvas", "acc@1", "acc@5"]
     assert row.startswith("perfect  32      100.0 (100.0 to 100.0)  100.0")
-    again = call(tmp_path / "trec" / "perfect.run", *data, "--split", "fold", "--json")
+    again = call("score", tmp_path / "trec" / "perfect.run", *data, "--split", "fold", "--json")
     (figures,) = json.loads(again.stdout)["rows"]
     assert (figures["acc@1"], figures["median_rank_interval"]) == (1, [1, 1])
 

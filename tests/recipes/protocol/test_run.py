@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -29,6 +28,8 @@ from sketchkit.recipes.protocol.run import Asked, run_table
 from sketchkit.recipes.protocol.training import Training
 from sketchkit.recipes.rank_table import read_ranks
 from sketchkit.recipes.teaching import joined
+
+from command_line import COMMAND
 
 
 def by_hand(folder, row):
@@ -261,7 +262,7 @@ def test_kill_9_then_the_same_command_ends_with_the_same_files(finished, paired_
     """Killed while the second cell trains, after the first was finished."""
     words = [f"data.root={paired_folder}", f"out={tmp_path / 'run'}"]
     options = ["--rows", "teacher", "--seeds", "0", "--results", tmp_path / "results"]
-    command = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()", "table", finished / "made.yaml"]
+    command = [*COMMAND, "table", finished / "made.yaml"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*map(str, [*command, *words, *options])], stdout=log, stderr=log)
         while not list((tmp_path / "run" / "teacher").glob("fold1-*/teacher")):

@@ -22,7 +22,8 @@ from sketchkit.recipes.recognition.config import load_recognition_config
 from sketchkit.recipes.recognition.measurement import format_recognition_table
 from sketchkit.recipes.recognition.recognizer import Recognizer
 
-COMMAND = [sys.executable, "-c", "from sketchkit.recipes.cli import main; main()"]
+from command_line import COMMAND
+
 ROWS = ["teacher@64", "direct@32", "direct@64", "v1@32", "v1@64", "v2"]
 TEST_DRAWINGS = 12
 
