@@ -37,6 +37,7 @@ _EXPORTS = {
     "fused_batch_norm": "fusing",
     "gradient_norms": "balancing",
     "hard_triplet_loss": "retrieval_losses",
+    "hub_discounts": "hubness",
     "info_nce": "retrieval_losses",
     "latencies": "timing",
     "latency": "timing",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from sketchkit.adapters.fine_tuning import parameter_groups as parameter_groups
     from sketchkit.adapters.folding import fold_batch_norm as fold_batch_norm
     from sketchkit.adapters.fusing import fused_batch_norm as fused_batch_norm
+    from sketchkit.adapters.hubness import hub_discounts as hub_discounts
     from sketchkit.adapters.logit_distillation import logit_distillation_loss as logit_distillation_loss
     from sketchkit.adapters.networks import NETWORKS as NETWORKS
     from sketchkit.adapters.networks import mobilenet_v2 as mobilenet_v2

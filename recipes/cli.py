@@ -139,6 +139,9 @@ def search(
 ) -> None:
     """Find the photos that a drawing shows.
 
+    Printed is the cosine similarity; for a model that `sketchkit fgsbir` trained, less what makes a photo near to all
+    drawings.
+
     Examples: sketchkit search runs/demo/v2/model photos house.svg
 
     sketchkit search saved photos house.svg --network mynet:PhoneNet
@@ -150,6 +153,7 @@ def search(
     from sketchkit.recipes.exported import ExportedNetwork, SearchModel, is_export
     from sketchkit.recipes.gallery import Gallery
     from sketchkit.recipes.photos import photo_files
+    from sketchkit.recipes.query_bank import QueryBank
 
     drawings = read(sketch)
     adapted: SearchModel
@@ -160,10 +164,12 @@ def search(
     else:
         adapted = from_folder(AdaptedModel.from_pretrained, model, network)
     files = photo_files(photos)
-    gallery = Gallery(embed_photos(adapted, files, name="photos"), [path.name for path in files])
-    with torch.no_grad():
-        hits = gallery.search(adapted.embed_sketches(drawings), top)
+    embedded, bank = embed_photos(adapted, files, name="photos"), QueryBank.beside(model)
+    discounts = None if bank is None else bank.discounts(embedded)
+    gallery = Gallery(embedded, [path.name for path in files], discounts)
     sizes = adapted.select(drawings)
+    with torch.no_grad():
+        hits = gallery.search(adapted.embed_sketches(drawings), top, canvases=sizes)
     for index, (size, keys, similarities) in enumerate(zip(sizes, hits.keys, hits.similarity, strict=True)):
         which = f"drawing {index}, " if len(drawings) > 1 else ""
         typer.echo(f"{which}drawn at {'x'.join(map(str, np.atleast_1d(size)))} px")

@@ -288,12 +288,16 @@ class SelectorConfig:
 class EvaluationConfig:
     """What is measured at the end."""
 
+    hub_neighbors: int = 10
+    """Photos that are near to all drawings answer too much: half the mean similarity of each to so many of the nearest
+    training sketches is taken off (`hub_discounts`). 0: photos are ranked by their similarity alone."""
     timed_queries: int = 24
     """How many test sketches are timed, one by one, on one thread."""
     examples: int = 12
     """Retrieved examples in the report."""
 
     def __post_init__(self) -> None:
+        _at_least("evaluation.hub_neighbors", self.hub_neighbors, 0)
         _at_least("evaluation.timed_queries", self.timed_queries, 1)
         _at_least("evaluation.examples", self.examples, 0)
 

@@ -30,7 +30,12 @@ MEASURES = ("acc@1", "acc@5", "acc@10", "mrr")
 _BLOCK = 1 << 23
 
 
-def ranks(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDArray[np.int64]) -> NDArray[np.int64]:
+def ranks(
+    sketches: torch.Tensor,
+    photos: torch.Tensor,
+    photo_of_sketch: NDArray[np.int64],
+    discounts: torch.Tensor | None = None,
+) -> NDArray[np.int64]:
     """The rank of each sketch's photo in the gallery, 1 = best.
 
     A photo at exactly the distance of the right one counts as before it: a collapsed network gains nothing by ties, and
@@ -40,23 +45,30 @@ def ranks(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDArray
         sketches: (sketches, embedding_dim), L2-normalized.
         photos: (photos, embedding_dim), L2-normalized.
         photo_of_sketch: (sketches,) index of the right photo.
+        discounts: (photos,) or (sketches, photos), taken off the similarities; see `hub_discounts`.
 
     Returns:
         (sketches,) int64.
     """
-    similarity = _similarity(sketches, photos)
+    similarity = _similarity(sketches, photos, discounts)
     right = similarity[np.arange(len(similarity)), photo_of_sketch]
     found: NDArray[np.int64] = (~(similarity < right[:, None])).sum(axis=1)
     return found
 
 
-def rankings(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDArray[np.int64]) -> NDArray[np.int64]:
+def rankings(
+    sketches: torch.Tensor,
+    photos: torch.Tensor,
+    photo_of_sketch: NDArray[np.int64],
+    discounts: torch.Tensor | None = None,
+) -> NDArray[np.int64]:
     """The whole gallery in the order in which it answers each sketch; the right photo stands at its rank (`ranks`).
 
     Args:
         sketches: (sketches, embedding_dim), L2-normalized.
         photos: (photos, embedding_dim), L2-normalized.
         photo_of_sketch: (sketches,) index of the right photo, which is set last among those at its distance.
+        discounts: as of `ranks`.
 
     Returns:
         (sketches, photos) int64, indices of photos, best first.
@@ -67,7 +79,7 @@ def rankings(sketches: torch.Tensor, photos: torch.Tensor, photo_of_sketch: NDAr
         >>> rankings(photos[:1], photos, np.array([0]))  # photo 2 is as near as the right one
         array([[2, 0, 1]])
     """
-    similarity = _similarity(sketches, photos)
+    similarity = _similarity(sketches, photos, discounts)
     lines = np.arange(len(similarity))
     right = similarity[lines, photo_of_sketch]
     place = np.where(similarity < right[:, None], 2, 0)
@@ -167,8 +179,9 @@ def median_interval(
     return _central(np.concatenate(medians))
 
 
-def _similarity(sketches: torch.Tensor, photos: torch.Tensor) -> NDArray[np.float64]:
-    similarity: NDArray[np.float64] = (sketches.double() @ photos.double().T).cpu().numpy()
+def _similarity(sketches: torch.Tensor, photos: torch.Tensor, discounts: torch.Tensor | None) -> NDArray[np.float64]:
+    found = sketches.double() @ photos.double().T
+    similarity: NDArray[np.float64] = (found if discounts is None else found - discounts.double()).cpu().numpy()
     return similarity
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,8 +23,7 @@ _THUMBNAIL = 112
 def retrieved_examples(
     test: PairedSet,
     chosen: NDArray[np.int64],
-    sketches: torch.Tensor,
-    photos: torch.Tensor,
+    nearest: NDArray[np.int64],
     found: NDArray[np.int64],
     count: int,
 ) -> list[dict[str, Any]]:
@@ -34,8 +32,7 @@ def retrieved_examples(
     Args:
         test: the test pairs.
         chosen: (sketches,) canvas sizes.
-        sketches: (sketches, embedding_dim).
-        photos: (photos, embedding_dim).
+        nearest: (sketches, photos) the gallery in the order in which it answers each, as of `rankings`.
         found: (sketches,) ranks.
         count: how many examples.
 
@@ -44,7 +41,6 @@ def retrieved_examples(
     """
     order = np.argsort(found, kind="stable")
     picked = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
-    nearest = (sketches @ photos.T).argsort(dim=1, descending=True, stable=True)
     return [_example(test, int(row), int(chosen[row]), nearest[row, :5].tolist(), int(found[row])) for row in picked]
 
 

@@ -131,8 +131,10 @@ def run(config: FgsbirConfig, *, command: str = "") -> dict[str, Any]:
 
     started = time.monotonic()
     trained = {"teacher": teacher, "direct": direct, "v1": v1, "v2": v2}
-    results, predictions = measure_run(this, {name: stage.model for name, stage in trained.items()}, selection)
+    models = {name: stage.model for name, stage in trained.items()}
+    results, predictions, bank = measure_run(this, models, selection)
     results |= told(trained, command=command, evaluation=time.monotonic() - started)
+    bank.save(out / "v2" / "model")
     write_json(out / "results.json", results)
     write_predictions(out / "predictions.ndjson", predictions)
     atomic.write_text(out / "config.yaml", to_yaml(config))  # not before: until now the folder may hold another run's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import faiss
@@ -21,7 +21,7 @@ class Hits:
 
     Args:
         keys: of the photos, a list a query.
-        similarity: (queries, top) cosine similarities, -1 to 1.
+        similarity: (queries, top) cosine similarities, -1 to 1, less the photos' discounts.
     """
 
     keys: list[list[str]]
@@ -34,25 +34,57 @@ class Gallery:
     Args:
         embeddings: (photos, embedding_dim).
         keys: what names each photo.
+        discounts: canvas size -> (photos,), taken off the similarity to a drawing on that canvas (`QueryBank`); None:
+            nothing is, whatever the canvas.
 
     Raises:
         ParameterError: there are not as many keys as embeddings.
+
+    Example:
+        >>> gallery = Gallery(torch.eye(2), ["a", "b"], {32: torch.tensor([0.5, 0.0])})
+        >>> gallery.search(torch.tensor([[0.8, 0.6]]), canvases=[32]).keys
+        [['b', 'a']]
     """
 
-    def __init__(self, embeddings: torch.Tensor, keys: Sequence[str]) -> None:
+    def __init__(
+        self, embeddings: torch.Tensor, keys: Sequence[str], discounts: Mapping[int, torch.Tensor] | None = None
+    ) -> None:
         if len(keys) != len(embeddings):
             raise ParameterError(f"{len(embeddings)} embeddings, but {len(keys)} keys")
         self.keys = list(keys)
-        self._index = faiss.IndexFlatIP(embeddings.shape[1])
-        self._index.add(embeddings.detach().float().cpu().numpy())
+        discounts = discounts or {}
+        self._sizes = np.array(list(discounts), np.int64)
+        # An inner product takes off a discount too: a column for each canvas, which a query on it has a 1 in.
+        vectors = torch.cat([embeddings, *(-discount[:, None] for discount in discounts.values())], dim=1)
+        self._index = faiss.IndexFlatIP(vectors.shape[1])
+        self._index.add(vectors.detach().float().cpu().numpy())
 
-    def search(self, queries: torch.Tensor, top: int = 10) -> Hits:
-        """The `top` most similar photos of each query.
+    def search(
+        self, queries: torch.Tensor, top: int = 10, *, canvases: Sequence[int] | NDArray[np.int64] | None = None
+    ) -> Hits:
+        """The `top` photos of each query.
 
         Args:
             queries: (queries, embedding_dim), L2-normalized.
             top: how many; at most as many as there are photos.
+            canvases: the size that each query was drawn at; needed where photos have discounts.
+
+        Raises:
+            ParameterError: photos have discounts, and it is not said on which of their canvases each query is.
         """
         vectors = queries.detach().float().cpu().numpy()
+        if len(self._sizes):
+            vectors = np.concatenate([vectors, self._asked(canvases, len(vectors))], axis=1)
         similarity, found = self._index.search(vectors, min(top, len(self.keys)))
         return Hits([[self.keys[index] for index in row] for row in found], similarity)
+
+    def _asked(self, canvases: Sequence[int] | NDArray[np.int64] | None, queries: int) -> NDArray[np.float32]:
+        sizes = np.asarray([] if canvases is None else canvases, np.int64)
+        which = sizes[:, None] == self._sizes
+        if which.shape[0] != queries or not which.any(axis=1).all():
+            raise ParameterError(
+                f"photos are discounted by canvas, so each of the {queries} queries needs its size, one of "
+                f"{self._sizes.tolist()}, not {sizes.tolist()}"
+            )
+        asked: NDArray[np.float32] = which.astype(np.float32)
+        return asked

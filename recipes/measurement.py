@@ -25,6 +25,7 @@ from sketchkit.recipes.gallery import Gallery
 from sketchkit.recipes.measuring import measure_selection, of_chosen, time_queries
 from sketchkit.recipes.policy import Selection
 from sketchkit.recipes.predictions import Answer, answers_from_order
+from sketchkit.recipes.query_bank import QueryBank
 from sketchkit.sketch import Sketch
 from sketchkit.transforms import truncate
 
@@ -42,10 +43,12 @@ _ABSTRACTION = ("abstraction", "strokes", "corners", "ink", "stroke_length", "tu
 
 @dataclass(frozen=True, eq=False)
 class _Evaluated:
-    """One model over the test pairs; canvas size -> embeddings, ranks, and FLOPs of a pass."""
+    """One model over the test pairs; canvas size -> embeddings, the photos' discounts, ranks, and FLOPs of a pass."""
 
+    bank: QueryBank
     photos: torch.Tensor
     sketches: dict[int, torch.Tensor]
+    discounts: dict[int, torch.Tensor]
     ranks: dict[int, NDArray[np.int64]]
     flops: dict[int, float]
 
@@ -54,8 +57,8 @@ def measure_run(
     this: FgsbirRun,
     models: Mapping[str, AdaptedModel],
     selection: Selection,
-) -> tuple[dict[str, Any], dict[str, list[Answer]]]:
-    """Everything the table, the report and another program's scoring need.
+) -> tuple[dict[str, Any], dict[str, list[Answer]], QueryBank]:
+    """Everything the table, the report, another program's scoring and a later search need.
 
     Args:
         this: the run.
@@ -63,7 +66,7 @@ def measure_run(
         selection: V2 and the selectors of the dial.
 
     Returns:
-        The results (`results.json`) and the predictions (`predictions.ndjson`).
+        The results (`results.json`), the predictions (`predictions.ndjson`), and the drawings that tell hubs to V2.
     """
     test = this.pairs.test
     largest = this.canvases[-1]
@@ -73,7 +76,9 @@ def measure_run(
     selector = selection.v2.cost(test.sketches).selector
     v1 = evaluated["v1"]
     v2_embeddings = of_chosen(v1.sketches, chosen)
-    v2_ranks = ranks(v2_embeddings, v1.photos, test.photo_of_sketch)
+    v2_discounts = torch.stack([v1.discounts[int(size)] for size in chosen])
+    v2_ranks = ranks(v2_embeddings, v1.photos, test.photo_of_sketch, v2_discounts)
+    v2_order = rankings(v2_embeddings, v1.photos, test.photo_of_sketch, v2_discounts)
     rows = [
         _row(this, "teacher", models["teacher"], evaluated["teacher"], this.teacher_canvas),
         _row(this, "direct", models["direct"], evaluated["direct"], largest),
@@ -101,35 +106,38 @@ def measure_run(
         | {"training_acc@1": selection.training_accuracy},
         "abstraction": {name: values.tolist() for name, values in measure(test.sketches, _ABSTRACTION).items()}
         | {"chosen": chosen.tolist()},
-        "ink_curve": _ink_curve(this, models["v1"], v1.photos),
-        "examples": retrieved_examples(
-            test, chosen, v2_embeddings, v1.photos, v2_ranks, this.config.evaluation.examples
-        ),
+        "ink_curve": _ink_curve(this, models["v1"], v1),
+        "examples": retrieved_examples(test, chosen, v2_order, v2_ranks, this.config.evaluation.examples),
     }
     predictions = {
-        f"{name}@{size}": _answers(test, embedded, model.photos, size)
+        f"{name}@{size}": _answers(
+            test, rankings(embedded, model.photos, test.photo_of_sketch, model.discounts[size]), size
+        )
         for name, model in evaluated.items()
         for size, embedded in model.sketches.items()
     }
-    predictions["v2"] = _answers(test, v2_embeddings, v1.photos, chosen.tolist())
-    return results, predictions
+    predictions["v2"] = _answers(test, v2_order, chosen.tolist())
+    return results, predictions, v1.bank
 
 
-def _answers(
-    test: PairedSet, sketches: torch.Tensor, photos: torch.Tensor, canvases: int | Sequence[int]
-) -> list[Answer]:
-    order = rankings(sketches, photos, test.photo_of_sketch)
+def _answers(test: PairedSet, order: NDArray[np.int64], canvases: int | Sequence[int]) -> list[Answer]:
     return answers_from_order(list(test.sketches.columns["key"]), test.photo_keys, order, canvases)
 
 
 def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequence[Canvas]) -> _Evaluated:
-    test = this.pairs.test
+    train, test = this.pairs.train, this.pairs.test
+    neighbors = this.config.evaluation.hub_neighbors
     with this.precision(name):
         photos = embed_photos(model, test.photo_paths, name=f"{name}: test photos")
         sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
-    found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
+        known = f"{name}: training sketches"
+        bank = QueryBank.of(model, train.sketches, canvases, neighbors=neighbors, name=known)
+    discounts = bank.discounts(photos)
+    found = {
+        size: ranks(embedded, photos, test.photo_of_sketch, discounts[size]) for size, embedded in sketches.items()
+    }
     flops = {size: float(each.flops) for size, each in model.cost().per_canvas.items()}
-    return _Evaluated(photos, sketches, found, flops)
+    return _Evaluated(bank, photos, sketches, discounts, found, flops)
 
 
 def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -191,7 +199,7 @@ def _milliseconds(
         return time_queries(query, this.pairs.test.sketches, count, name=f"{name}: timing")
 
 
-def _ink_curve(this: FgsbirRun, v1: AdaptedModel, photos: torch.Tensor) -> dict[str, Any]:
+def _ink_curve(this: FgsbirRun, v1: AdaptedModel, whole: _Evaluated) -> dict[str, Any]:
     """Retrieval from the first part of each drawing, at 128 px or the next canvas there is, where a pass is cheap."""
     test = this.pairs.test
     canvas = next((canvas for canvas in this.canvases if canvas.size >= 128), this.canvases[-1])
@@ -199,7 +207,7 @@ def _ink_curve(this: FgsbirRun, v1: AdaptedModel, photos: torch.Tensor) -> dict[
     for share in _INK_SHARES:
         part = truncate(test.sketches, share)
         embedded = embed_on_canvases(v1, part, [canvas], name=f"v1: first {share:.0%} of the ink")[canvas.size]
-        found = ranks(embedded, photos, test.photo_of_sketch)
+        found = ranks(embedded, whole.photos, test.photo_of_sketch, whole.discounts[canvas.size])
         for top in _TOPS:
             curve[f"acc@{top}"].append(accuracy(found, top))
         curve["mean_rank"].append(float(found.mean()))

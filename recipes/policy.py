@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,7 @@ def canvas_outcomes(
     flops: Sequence[float],
     *,
     margin: float,
+    discounts: Mapping[int, torch.Tensor] | None = None,
 ) -> CanvasOutcomes:
     """Ranks and triplet losses of every sketch on every canvas.
 
@@ -94,11 +95,13 @@ def canvas_outcomes(
         photos: (photos, embedding_dim), the gallery.
         photo_of_sketch: (sketches,) index of the right photo.
         flops: of each canvas, in the order of `embeddings`.
-        margin: of the triplet loss.
+        margin: of the triplet loss, which is of plain distances.
+        discounts: canvas size -> (photos,), taken off the similarities before they are ranked.
     """
     found, losses = [], []
-    for sketches in embeddings.values():
-        found.append(torch.from_numpy(ranks(sketches, photos, photo_of_sketch)))
+    for size, sketches in embeddings.items():
+        discount = None if discounts is None else discounts[size]
+        found.append(torch.from_numpy(ranks(sketches, photos, photo_of_sketch, discount)))
         distances = pairwise_distances(sketches, photos)
         right = distances[torch.arange(len(sketches)), torch.from_numpy(photo_of_sketch)]
         others = distances.scatter(1, torch.from_numpy(photo_of_sketch)[:, None], float("inf"))

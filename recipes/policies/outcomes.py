@@ -38,7 +38,7 @@ class Outcomes:
         canvases: the K sizes in pixels, from the cheapest to the dearest.
         ranks: (n, K) int64 of the right photo, 1 = best.
         nearest: (n, K) int64, the photo found.
-        similarities: (n, K, top) float32, cosines of the most similar photos, falling.
+        similarities: (n, K, top) float32, cosines of the most similar photos less their discounts, falling.
         triplet_losses: (n, K) float32, against the hardest photo of the gallery.
         flops: (n, K) float64 of the student's pass, which may differ by drawing: a canvas may be as wide as the ink.
         search_flops: of comparing one embedding with the gallery; counted for every search but the first.
@@ -86,6 +86,7 @@ class Outcomes:
         photos: torch.Tensor,
         flops: ArrayLike,
         *,
+        discounts: Mapping[int, torch.Tensor] | None = None,
         margin: float = 0.3,
         fold: int,
         seed: int,
@@ -99,6 +100,7 @@ class Outcomes:
             embeddings: canvas size -> (n, embedding_dim), L2-normalized, the cheapest canvas first.
             photos: (photos, embedding_dim), L2-normalized: the gallery.
             flops: (n, K) or (K,), of the student's pass on each canvas.
+            discounts: canvas size -> (photos,), taken off the similarities; see `hub_discounts`.
             margin: of the triplet loss.
             fold: which fold was held out.
             seed: of the student's training.
@@ -122,8 +124,11 @@ class Outcomes:
             _check_shape(f"embeddings of {size} px", embedded, (count, photos.shape[-1]))
         _check_shape("photo_of_sketch", photo_of_sketch, (count,))
         spent = np.broadcast_to(np.asarray(flops, np.float64), (count, len(embeddings))).copy()
-        table = canvas_outcomes(dict(embeddings), photos, photo_of_sketch, spent.mean(axis=0), margin=margin)
+        means = spent.mean(axis=0)
+        table = canvas_outcomes(dict(embeddings), photos, photo_of_sketch, means, margin=margin, discounts=discounts)
         similar = torch.stack([embedded.double() @ photos.double().T for embedded in embeddings.values()], 1)
+        if discounts is not None:
+            similar -= torch.stack([discounts[size].double() for size in embeddings])
         highest, nearest = similar.topk(min(_TOP, len(photos)), dim=-1)
         kept = torch.stack(list(embeddings.values()), 1).numpy().astype(np.float16) if keep_embeddings else None
         return cls(

@@ -55,7 +55,7 @@ class Cell:
         config: of its run.
         teachers: the cells that teach it, of the same place.
         each_epoch: whether it is evaluated after every epoch.
-        settings: all that its results depend on, readable: what changes none of them is left out, such as paths.
+        settings: all that its training depends on, readable: what changes nothing is left out, such as paths.
     """
 
     row: str
@@ -70,6 +70,11 @@ class Cell:
     def fingerprint(self) -> str:
         """SHA-256 of the settings."""
         return fingerprint(self.settings)
+
+    @property
+    def depends_on(self) -> dict[str, Any]:
+        """All that its results depend on: the settings, and how it is evaluated."""
+        return {**self.settings, "hub_neighbors": self.config.evaluation.hub_neighbors}
 
     def __str__(self) -> str:
         return f"{self.row}, {self.place.name}"

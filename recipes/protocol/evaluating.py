@@ -12,21 +12,28 @@ from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.cost import cost
+from sketchkit.recipes.config import EvaluationConfig
 from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
 from sketchkit.recipes.evaluation import accuracy, ranks
 from sketchkit.recipes.fgsbir import FgsbirRun
 from sketchkit.recipes.frame import Trained
 from sketchkit.recipes.measurement import embedding_parameters, environment
-from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.pairs import PairedSet, TrainTest
 from sketchkit.recipes.policies.outcomes import Outcomes
 from sketchkit.recipes.protocol.cells import Cell
+from sketchkit.recipes.query_bank import QueryBank
 from sketchkit.recipes.rank_table import RankTable, concat_ranks
 from sketchkit.sketch_set import SketchSet
 
-__all__ = ["TOPS", "Found", "acc_per_canvas", "evaluate", "pass_flops"]
+__all__ = ["PLAIN", "TOPS", "Found", "acc_per_canvas", "evaluate", "pass_flops"]
+
+Embeddings = Mapping[int, torch.Tensor]
 
 TOPS = (1, 5, 10)
 """The accuracies of a table."""
+
+PLAIN = ", cosine"
+"""Behind the name of a row: photos ranked by their cosine similarity alone, hubs not discounted."""
 
 _PASSES: dict[tuple[str, int, int], int] = {}
 
@@ -57,16 +64,18 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
     """
     model, test, place = trained.model, this.pairs.test, cell.place
     with this.precision(cell.kind):
-        photos, sketches = _embedded(model, test, f"{cell}: ")
-    found = {size: ranks(embedded, photos, test.photo_of_sketch) for size, embedded in sketches.items()}
+        photos, sketches, discounts = _embedded(model, this.pairs, cell.config.evaluation, f"{cell}: ")
+    found = _ranks(test, photos, sketches, discounts)
+    plain = _ranks(test, photos, sketches, None)
     flops = pass_flops(model, test.sketches)
     epochs = len(trained.history)
     keys = [str(key) for key in test.sketches.columns["key"]]
     owners = [test.photo_keys[photo] for photo in test.photo_of_sketch]
     where = {"split": place.split, "fold": place.fold, "seed": place.seed, "epoch": epochs}
     tables = [
-        RankTable.of_run(f"{cell.row}@{size}", keys, owners, each, canvas=size, **where)  # type: ignore[arg-type]  # a mapping of str and int
-        for size, each in found.items()
+        RankTable.of_run(f"{name}@{size}", keys, owners, each, canvas=size, **where)  # type: ignore[arg-type]  # a mapping of str and int
+        for name, kind in ((cell.row, found), (f"{cell.row}{PLAIN}", plain))
+        for size, each in kind.items()
     ]
     config = this.config.teacher if cell.kind == "teacher" else this.config.student
     record = {
@@ -76,7 +85,9 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
         "network": config.network,
         "params": sum(parameter.numel() for parameter in embedding_parameters(model)),
         "canvases": {
-            str(size): {"flops": float(flops[size].mean())} | {f"acc@{top}": accuracy(each, top) for top in TOPS}
+            str(size): {"flops": float(flops[size].mean())}
+            | {f"acc@{top}": accuracy(each, top) for top in TOPS}
+            | {f"acc@{top}{PLAIN}": accuracy(plain[size], top) for top in TOPS}
             for size, each in found.items()
         },
         "each_epoch": _each_epoch(trained.history),
@@ -96,6 +107,7 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
             sketches,
             photos,
             np.stack([flops[size] for size in sketches], axis=1),
+            discounts=discounts,
             margin=this.config.student.training.margin,
             fold=place.fold,
             seed=place.seed,
@@ -103,18 +115,16 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
     return Found(record, concat_ranks(tables), outcomes)
 
 
-def acc_per_canvas(model: AdaptedModel, test: PairedSet) -> dict[str, float]:
+def acc_per_canvas(model: AdaptedModel, pairs: TrainTest, config: EvaluationConfig) -> dict[str, float]:
     """acc@1 on each canvas, named for the history of a training.
 
     Args:
         model: under training.
-        test: the pairs that are evaluated.
+        pairs: what it is trained on, and what is evaluated.
+        config: how.
     """
-    photos, sketches = _embedded(model, test, "watched: ")
-    return {
-        f"{_WATCHED}{size}": accuracy(ranks(embedded, photos, test.photo_of_sketch), 1)
-        for size, embedded in sketches.items()
-    }
+    found = _ranks(pairs.test, *_embedded(model, pairs, config, "watched: "))
+    return {f"{_WATCHED}{size}": accuracy(each, 1) for size, each in found.items()}
 
 
 @torch.no_grad()
@@ -145,9 +155,26 @@ def _pass(model: AdaptedModel, embedding: nn.Module, shape: tuple[int, int], cha
     return _PASSES[key]
 
 
-def _embedded(model: AdaptedModel, test: PairedSet, name: str) -> tuple[torch.Tensor, Mapping[int, torch.Tensor]]:
+def _embedded(
+    model: AdaptedModel, pairs: TrainTest, config: EvaluationConfig, name: str
+) -> tuple[torch.Tensor, Embeddings, Embeddings]:
+    """The test photos; canvas size -> the test sketches, and what is taken off the photos' similarities."""
+    test = pairs.test
     photos = embed_photos(model, test.photo_paths, name=f"{name}photos")
-    return photos, embed_on_canvases(model, test.sketches, model.canvases, name=f"{name}sketches")
+    sketches = embed_on_canvases(model, test.sketches, model.canvases, name=f"{name}sketches")
+    known, neighbors = pairs.train.sketches, config.hub_neighbors
+    bank = QueryBank.of(model, known, model.canvases, neighbors=neighbors, name=f"{name}training sketches")
+    return photos, sketches, bank.discounts(photos)
+
+
+def _ranks(
+    test: PairedSet, photos: torch.Tensor, sketches: Embeddings, discounts: Embeddings | None
+) -> dict[int, NDArray[np.int64]]:
+    """Canvas size -> ranks of the right photos, (sketches,)."""
+    return {
+        size: ranks(embedded, photos, test.photo_of_sketch, None if discounts is None else discounts[size])
+        for size, embedded in sketches.items()
+    }
 
 
 def _each_epoch(history: list[dict[str, float]]) -> dict[str, list[float]]:

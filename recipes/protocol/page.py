@@ -43,7 +43,8 @@ def table_csv(results: Results) -> str:
     """One line a row, canvas and measure, and one a difference (`row` is then `first - second`).
 
     Columns: `split`, `row`, `canvas`, `measure`, `value` with `low` and `high` (95 %), `seed_deviation`, `params`,
-    `flops`, `epochs`, `seeds`, `folds`, `photos`, `sketches`. Accuracies from 0 to 1.
+    `flops`, `epochs`, `seeds`, `folds`, `photos`, `sketches`. Accuracies from 0 to 1. The measures are `acc@1`,
+    `acc@5`, `acc@10`, `acc@1, cosine` by similarity alone, and `hub_gain`, `acc@1` less that.
 
     Args:
         results: as in `table.json`; only `splits` is read.
@@ -56,7 +57,7 @@ def table_csv(results: Results) -> str:
     for split, found in results["splits"].items():
         for row in found["rows"]:
             counts = {name: row[name] for name in shared} | {"seeds": len(row["seeds"])}
-            for measure in (name for name in row if name.startswith("acc@")):
+            for measure in (name for name in row if name.startswith("acc@") or name == "hub_gain"):
                 named = {"split": split, "row": row["row"], "canvas": row["canvas"], "measure": measure}
                 writer.writerow(named | row[measure] | counts)
         for each in found["differences"]:
@@ -93,6 +94,7 @@ def _split(found: Results) -> Iterator[str]:
         yield "*Best epoch* is not a result: it is what would be quoted if each training's best epoch were chosen on"
         yield "the very photos that are reported."
     yield from _per_canvas(found["rows"])
+    yield from _hubs(found["rows"])
     if found["differences"]:
         yield ""
         yield "Differences of acc@1 in points, with the same photos drawn for both sides:"
@@ -118,6 +120,22 @@ def _per_canvas(rows: Sequence[Results]) -> Iterator[str]:
     yield from _markdown(["row", *sizes], lines)
 
 
+def _hubs(rows: Sequence[Results]) -> Iterator[str]:
+    """What discounting hubs is worth, in points of acc@1."""
+    discounted = [row for row in rows if "hub_gain" in row and row["hub_gain"]["low"] < row["hub_gain"]["high"]]
+    if not discounted:
+        return
+    yield ""
+    yield "Above, what makes a photo the neighbor of all drawings is taken off its similarity (`hub_discounts`, by the"
+    yield "training sketches). By cosine similarity alone:"
+    yield ""
+    head = ["row", "canvas", "acc@1", "gained by discounting", "95 % interval", ""]
+    lines = [
+        [row["row"], row["canvas"], _interval(row["acc@1, cosine"]), *_gain(row["hub_gain"])] for row in discounted
+    ]
+    yield from _markdown(head, lines)
+
+
 def _cells(row: Results, *, watched: bool) -> list[str]:
     cells = [row["row"], row["network"], row["canvas"], mega(row["params"]), giga(row["flops"])]
     deviation = row["acc@1"]["seed_deviation"]
@@ -133,10 +151,14 @@ def _interval(figure: Results) -> str:
 
 
 def _compared(each: Results) -> list[str]:
-    found = each["acc@1"]
+    return [f"{each['first']} - {each['second']}", *_gain(each["acc@1"])]
+
+
+def _gain(found: Results) -> list[str]:
+    """In points, its interval, and in words."""
     verdict = "above" if found["low"] > 0 else "below" if found["high"] < 0 else "not told apart"
     points, low, high = (f"{100 * found[name]:+.1f}" for name in ("value", "low", "high"))
-    return [f"{each['first']} - {each['second']}", points, f"{low} to {high}", verdict]
+    return [points, f"{low} to {high}", verdict]
 
 
 def _policies(student: str, compared: Results, split: str, figures: str) -> Iterator[str]:

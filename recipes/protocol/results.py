@@ -86,7 +86,7 @@ class Results:
         files = self._files(cell)
         if not files.path.is_file():
             return None
-        wanted = _plain(cell.settings)
+        wanted = _plain(cell.depends_on)
         found = _filled(files.record().get("settings") or {}, wanted, _DEFAULTS)
         if found != wanted:
             raise ParameterError(
@@ -112,7 +112,7 @@ class Results:
         write_ranks(ranks, path.with_suffix(".parquet"))
         if outcomes is not None:
             outcomes.save(path.with_suffix(".npz"))
-        write_json(path, {**record, "settings": _plain(cell.settings)})
+        write_json(path, {**record, "settings": _plain(cell.depends_on)})
 
     def _files(self, cell: Cell) -> CellFiles:
         return CellFiles(self.path / "cells" / cell.row / f"{cell.place.name}.json")

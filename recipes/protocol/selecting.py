@@ -177,7 +177,7 @@ def _rows(table: TableConfig, student: str) -> list[str]:
 
 def _settings(table: TableConfig, student: Student) -> str:
     """Fingerprint of all that the choice rests on."""
-    cells = sorted((cell.place.name, cell.fingerprint) for cell in student.cells)
+    cells = sorted((cell.place.name, fingerprint(cell.depends_on)) for cell in student.cells)
     rows = {name: table.row(name).policy for name in _rows(table, student.name)}
     selector = next((asdict(cell.config.selector) for cell in student.cells), None)
     return fingerprint(cells, rows, table.budget, selector)

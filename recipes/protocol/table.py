@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sketchkit.recipes.protocol.evaluating import TOPS
+from sketchkit.recipes.protocol.evaluating import PLAIN, TOPS
 from sketchkit.recipes.protocol.rows import TableConfig
 from sketchkit.recipes.rank_table import RankTable, concat_ranks
 from sketchkit.recipes.run_statistics import Estimate, difference, estimate
@@ -25,7 +25,8 @@ class Evaluated:
     Args:
         name: of the row.
         records: one a cell.
-        ranks: of all cells; rows are `name@canvas`, or `name` where a policy chose.
+        ranks: of all cells; rows are `name@canvas`, or `name` where a policy chose, and `name, cosine@canvas` for the
+            same by similarity alone.
     """
 
     name: str
@@ -45,8 +46,8 @@ class Evaluated:
     @property
     def canvases(self) -> list[str]:
         """The sizes, as they stand behind `name@`; empty where a policy chose."""
-        sizes = [row.partition("@")[2] for row in self.ranks.rows]
-        return sorted((size for size in sizes if size), key=lambda size: int(size))
+        named = [row.rpartition("@") for row in self.ranks.rows]
+        return sorted((size for name, _, size in named if name == self.name), key=lambda size: int(size))
 
     @property
     def parts(self) -> list[str]:
@@ -93,6 +94,7 @@ def _lines(table: TableConfig, row: Evaluated) -> Iterator[dict[str, Any]]:
             "params": round(float(np.mean([record["params"] for record in row.records]))),
             "flops": float(np.average(flops, weights=weights)),
             **{f"acc@{top}": _figure(estimate(row.ranks, part, f"acc@{top}")) for top in TOPS},
+            **_undiscounted(row, part),
             "best_epoch_acc@1": _best_epoch(row.records, canvas),
             "epochs": first["epoch"],
             "seeds": row.seeds,
@@ -101,6 +103,15 @@ def _lines(table: TableConfig, row: Evaluated) -> Iterator[dict[str, Any]]:
             "sketches": len(set(row.ranks.columns["sketch"].tolist())),
             "seconds": float(np.mean([record["seconds"] for record in row.records])),
         }
+
+
+def _undiscounted(row: Evaluated, part: str) -> dict[str, Any]:
+    """acc@1 by similarity alone, and what discounting hubs adds to it; nothing where a policy chose."""
+    plain = part.replace("@", f"{PLAIN}@")
+    if plain == part:
+        return {}
+    gain = difference(row.ranks, part, plain)
+    return {f"acc@1{PLAIN}": _figure(estimate(row.ranks, plain, "acc@1")), "hub_gain": _figure(gain)}
 
 
 def _shares(row: Evaluated) -> dict[str, float]:

@@ -29,8 +29,6 @@ from sketchkit.sketch_set import SketchSet
 
 __all__ = ["Training", "load_outcomes"]
 
-_OUTCOMES = "outcomes.npz"
-
 
 class Training:
     """Trains cells, or finds them trained.
@@ -51,7 +49,7 @@ class Training:
         """The run that trains `cell`, its folder made where it is missing."""
         config = with_native_precision(cell.config)
         cut = split_pairs(self.pairs, config.data, config.seed)
-        watch = partial(acc_per_canvas, test=cut.test) if cell.each_epoch else None
+        watch = partial(acc_per_canvas, pairs=cut, config=config.evaluation) if cell.each_epoch else None
         folder = make_folder(_folder(self.out, cell))
         return FgsbirRun(config, self.fabric, folder, cut, self._cache(cell.place), watch)
 
@@ -75,7 +73,7 @@ class Training:
 
     def outcomes_path(self, cell: Cell) -> Path:
         """Where the outcomes of `cell` lie, embeddings included."""
-        return _folder(self.out, cell) / _OUTCOMES
+        return _outcomes_path(self.out, cell)
 
     def _cache(self, place: Place) -> Path:
         return self.out / "cache" / place.part
@@ -107,7 +105,7 @@ def load_outcomes(
     Raises:
         MissingDataError, DataError: as `CellFiles.outcomes`.
     """
-    paths = {cell: _folder(out, cell) / _OUTCOMES for cell in cells}
+    paths = {cell: _outcomes_path(out, cell) for cell in cells}
     if all(path.is_file() for path in paths.values()):
         return {cell: Outcomes.load(path, sketches[cell]) for cell, path in paths.items()}
     note("policies that look at embeddings are left out: not all students were trained in this folder")
@@ -120,6 +118,11 @@ def _embeddings_file(student: StudentConfig) -> str:
         return "embeddings.safetensors"
     warps = fingerprint(versions, student.training.stretch, student.training.bend)
     return f"embeddings-{warps[:8]}.safetensors"
+
+
+def _outcomes_path(out: Path, cell: Cell) -> Path:
+    """Named by how they are evaluated, which the folder is not."""
+    return _folder(out, cell) / f"outcomes-{cell.config.evaluation.hub_neighbors}.npz"
 
 
 def _folder(out: Path, cell: Cell) -> Path:

@@ -7,10 +7,11 @@ import subprocess
 import time
 
 import pytest
+import safetensors
 import torch
 
 from sketchkit import SketchSet, read, write
-from sketchkit.adapters import AdaptedModel
+from sketchkit.adapters import AdaptedModel, hub_discounts
 from sketchkit.recipes.config import load_config
 from sketchkit.recipes.fgsbir import run
 from sketchkit.recipes.photos import load_photos, photo_files
@@ -91,7 +92,7 @@ def test_the_models_load_by_themselves(undisturbed):
 
 
 def test_a_drawing_finds_a_photo_from_the_command_line(undisturbed, paired_folder):
-    """`sketchkit search` gives the order that embedding and sorting by hand gives."""
+    """`sketchkit search` gives the order that embedding and sorting by hand gives, hubs discounted as in the run."""
     drawing = paired_folder / "sketch" / "shape03-1.svg"
     words = ["search", str(undisturbed / "v2" / "model"), str(paired_folder / "photo"), str(drawing), "--top", "4"]
     found = call(*words)
@@ -101,8 +102,12 @@ def test_a_drawing_finds_a_photo_from_the_command_line(undisturbed, paired_folde
     with torch.no_grad():
         photos = model.embed_photos(load_photos(paths, model.photo_size))
         similarity = (model.embed_sketches(Sketch.from_svg(drawing)) @ photos.T)[0]
+    size = int(model.select(Sketch.from_svg(drawing))[0])
+    with safetensors.safe_open(undisturbed / "v2" / "model" / "query_bank.safetensors", "pt") as bank:
+        discounts = hub_discounts(photos, bank.get_tensor(str(size)).float(), neighbors=10)
+    similarity -= discounts - discounts.mean()
     first, *lines = found.stdout.splitlines()
-    assert first == f"drawn at {int(model.select(Sketch.from_svg(drawing))[0])} px"
+    assert first == f"drawn at {size} px"
     assert [float(line.split()[0]) for line in lines] == pytest.approx(
         similarity.sort(descending=True)[0][:4].tolist(), abs=2e-4
     )

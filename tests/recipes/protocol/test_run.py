@@ -65,6 +65,22 @@ def test_the_figures_are_those_of_the_ranks(finished):
         assert (row["seeds"], row["folds"], row["photos"], row["sketches"]) == ([0, 1], 2, 12, 24)
 
 
+def test_what_discounting_hubs_is_worth(finished, paired_folder, tmp_path):
+    """By similarity alone the ranks are those of a table that discounts nothing; its networks are not trained anew."""
+    rows = {
+        (row["row"], row["canvas"]): row
+        for row in json.loads((finished / "results" / "table.json").read_text())["splits"]["fold"]["rows"]
+    }
+    alone = again(finished, paired_folder, "evaluation.hub_neighbors=0", results=tmp_path / "results")
+    for row in alone["splits"]["fold"]["rows"]:
+        if row["kind"] == "v2":
+            continue
+        own = rows[row["row"], row["canvas"]]
+        assert row["acc@1"] == row["acc@1, cosine"] == own["acc@1, cosine"]
+        assert own["hub_gain"]["value"] == pytest.approx(own["acc@1"]["value"] - row["acc@1"]["value"])
+        assert row["hub_gain"]["value"] == row["hub_gain"]["low"] == row["hub_gain"]["high"] == 0
+
+
 def test_flops_and_params_of_the_networks(finished):
     table = json.loads((finished / "results" / "table.json").read_text())
     rows = {(row["row"], row["canvas"]): row for row in table["splits"]["fold"]["rows"]}
@@ -123,7 +139,8 @@ def test_the_csv_holds_the_table(finished):
         lines = list(csv.DictReader(file))
     for row in table["splits"]["fold"]["rows"]:
         own = [line for line in lines if (line["row"], line["canvas"]) == (row["row"], row["canvas"])]
-        assert [line["measure"] for line in own] == ["acc@1", "acc@5", "acc@10"]
+        alone = ["acc@1, cosine", "hub_gain"] if row["kind"] != "v2" else []
+        assert [line["measure"] for line in own] == ["acc@1", "acc@5", "acc@10", *alone]
         assert [float(line["value"]) for line in own] == [row[line["measure"]]["value"] for line in own]
     assert sum(line["row"] == "v1@64 - teacher@64" for line in lines) == 1
 
@@ -202,6 +219,7 @@ def test_results_go_on_without_the_trainings_folders(finished, paired_folder, tm
         ("teacher.training.learning_rate=0.5", "teacher.training.learning_rate was 0.0005 there and is 0.5 now"),
         ("data.folds=3", "data.folds was 2 there and is 3 now"),
         ("student.training.margin=0.1", "student.training.margin was 0.3 there and is 0.1 now"),
+        ("evaluation.hub_neighbors=5", "hub_neighbors was 10 there and is 5 now"),
     ],
 )
 def test_results_of_other_settings_are_refused(finished, paired_folder, word, says, monkeypatch):

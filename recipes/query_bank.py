@@ -1,0 +1,105 @@
+"""Drawings that are known before anybody asks: they tell which photos of a gallery are hubs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from sketchkit import atomic
+from sketchkit.adapters.adapted_model import AdaptedModel
+from sketchkit.adapters.hubness import hub_discounts
+from sketchkit.canvas import Canvas
+from sketchkit.errors import DataError
+from sketchkit.recipes.embedding import embed_on_canvases
+from sketchkit.sketch_set import SketchSet
+
+__all__ = ["QueryBank"]
+
+_FILE = "query_bank.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class QueryBank:
+    """The training drawings as a network embeds them on each canvas.
+
+    Args:
+        drawings: canvas size -> (drawings, embedding_dim); without rows where `neighbors` is 0.
+        neighbors: how many of a photo's nearest drawings count; 0: none, and no photo is discounted.
+
+    Example:
+        >>> bank = QueryBank({32: torch.tensor([[0.6, 0.8]])}, neighbors=1)
+        >>> bank.discounts(torch.eye(2))
+        {32: tensor([-0.0500,  0.0500])}
+    """
+
+    drawings: Mapping[int, torch.Tensor]
+    neighbors: int
+
+    @classmethod
+    def of(
+        cls, adapted: AdaptedModel, sketches: SketchSet, canvases: Sequence[Canvas], *, neighbors: int, name: str
+    ) -> QueryBank:
+        """Embed drawings on each canvas.
+
+        Args:
+            adapted: the network.
+            sketches: of photos that no gallery holds.
+            canvases: the network's.
+            neighbors: see the class; with 0 nothing is embedded.
+            name: shown on the bars.
+        """
+        if not neighbors:
+            return cls({canvas.size: torch.empty(0, adapted.embedding_dim) for canvas in canvases}, 0)
+        return cls(embed_on_canvases(adapted, sketches, canvases, name=name), neighbors)
+
+    def discounts(self, photos: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Canvas size -> what is taken off the similarity of each photo, (photos,).
+
+        `hub_discounts` less their mean over the gallery: the order is the same, and similarities keep their size.
+
+        Args:
+            photos: the gallery, (photos, embedding_dim).
+        """
+        if not self.neighbors:
+            return {size: torch.zeros(len(photos)) for size in self.drawings}
+        found = {size: hub_discounts(photos, drawn, neighbors=self.neighbors) for size, drawn in self.drawings.items()}
+        return {size: discounts - discounts.mean() for size, discounts in found.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write it beside a model, as safetensors in half precision, atomically.
+
+        Args:
+            folder: of the model.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        arrays = {str(size): drawn.half().contiguous() for size, drawn in self.drawings.items()}
+        atomic.write_bytes(folder / _FILE, safetensors.torch.save(arrays, {"neighbors": str(self.neighbors)}))
+
+    @classmethod
+    def beside(cls, folder: Path) -> QueryBank | None:
+        """Read what `save` wrote, None where there is nothing.
+
+        Args:
+            folder: of the model.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        path = folder / _FILE
+        if not path.is_file():
+            return None
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                drawings = {int(size): file.get_tensor(size).float() for size in file.keys()}  # noqa: SIM118  # not a mapping
+                return cls(dict(sorted(drawings.items())), int(file.metadata()["neighbors"]))
+        except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}: not a bank of drawings that can be read ({error}); remove it to search without"
+            ) from None
