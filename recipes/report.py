@@ -82,6 +82,7 @@ def _page(results: Results) -> dict[str, Any]:
         "figures": _figures(results),
         "canvas_table": _canvas_table(results),
         "settings": _settings(results["config"]),
+        "hub_neighbors": results["config"].get("evaluation", {}).get("hub_neighbors", 0),
         "stages": [(_STAGES.get(name, name.capitalize()), spent) for name, spent in results["seconds"].items()],
         "read": {
             "headline": readings.read_headline(results),
