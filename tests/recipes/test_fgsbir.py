@@ -171,3 +171,27 @@ def test_kill_9_in_each_stage_then_the_same_command_ends_with_the_same_table(
     assert outcome(out) == outcome(undisturbed)
     assert [path.parent.name for path in sorted(finished)] == ["direct", "teacher", "v1", "v2"]
     assert {path: path.read_bytes() for path in finished} == finished
+
+
+def test_kill_9_in_trainings_that_draw_anew_ends_like_an_undisturbed_run(
+    paired_folder, tiny_config, small_teacher, tmp_path
+):
+    """Nothing is kept of frozen blocks: each epoch's jitter and stretch come from the seed, whoever draws them."""
+    words = [f"data.root={paired_folder}", *small_teacher, "evaluation.examples=0"]
+    words += ["teacher.training.variants=0", "teacher.training.epochs=3", "teacher.training.stretch=0.3"]
+    words += ["student.training.frozen_blocks=0", "student.training.epochs=3", "student.training.stretch=0.3"]
+    run(load_config(str(tiny_config), [*words, f"out={tmp_path / 'undisturbed'}"]), command="sketchkit fgsbir tiny")
+    out = tmp_path / "run"
+    command = [*COMMAND, "fgsbir", str(tiny_config), *words, f"out={out}"]
+    for stage in ("teacher", "v1"):
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            while not (out / stage / "checkpoint.pt").exists():
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.01)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert not (out / stage / "done.json").exists(), "it was killed in the middle of this training"
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert outcome(out) == outcome(tmp_path / "undisturbed")
