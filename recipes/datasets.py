@@ -18,6 +18,7 @@ from sketchkit.formats.svg import read_svg
 from sketchkit.recipes.pairs import PairedSet
 from sketchkit.recipes.photos import photo_files
 from sketchkit.recipes.progress import note, progress
+from sketchkit.recipes.traced import IMAGES, TRACED, trace_files
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["DATASETS", "PairedSource", "key_hash", "load_pairs", "verify"]
@@ -117,18 +118,29 @@ def _load_qmul(root: Path | None) -> PairedSet:
 
 
 def _load_folder(root: Path | None) -> PairedSet:
-    """`sketch/` and `photo/` with equal names; a sketch may end in `-1`, `-2`, ... or `_1`, `_2`, ..."""
+    """`sketch/` and `photo/` with equal names, flat or in folders; a sketch may end in `-1`, `-2`, ... or `_1`, ..."""
     folder = _folder("folder", root)
-    photos = photo_files(folder / "photo")
+    photos = photo_files(folder / "photo", nested=True)
     position = _by_stem(photos)
-    sketches = reading.read(folder / "sketch")
+    images = _images(folder / "sketch")
+    sketches = trace_files(images) if images else reading.read(folder / "sketch")
     shown = []
     for name in _names(sketches, folder / "sketch"):
         photo = name if name in position else re.sub(r"[-_][^-_]+$", "", name)
         if photo not in position:
             raise DataError(f"{folder / 'sketch'}: sketch {name!r} has no photo {photo!r} in {folder / 'photo'}")
         shown.append(position[photo])
-    return PairedSet(folder.name, sketches, np.array(shown, np.int64), photos)
+    return PairedSet(folder.name, sketches, np.array(shown, np.int64), photos, note=TRACED if images else "")
+
+
+def _images(folder: Path) -> list[Path]:
+    """The images in a folder of drawings and the folders in it; none where drawings are strokes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    images = [path for path in files if path.suffix.lower() in IMAGES]
+    if images and len(images) < len(files):
+        other = next(path for path in files if path not in images)
+        raise DataError(f"{folder}: {images[0].name} is an image, {other.name} is not; keep drawings of one kind there")
+    return images
 
 
 def _names(sketches: SketchSet, where: Path) -> Iterator[str]:
@@ -229,7 +241,7 @@ DATASETS: dict[str, PairedSource] = {
         _load_folder,
         license="yours",
         citation="",
-        where="data.root holds sketch/ (SVG files, or of any other format) and photo/ (PNG, JPEG or SVG files) with "
-        "equal names.",
+        where="data.root holds sketch/ (SVG files, or of any other format, or images, whose strokes are then traced) "
+        "and photo/ (PNG, JPEG or SVG files) with equal names, both flat or in folders.",
     ),
 }

@@ -221,7 +221,7 @@ def _data(this: FgsbirRun) -> dict[str, Any]:
         "split": this.pairs.description,
         "license": source.license,
         "citation": source.citation,
-        "note": source.note,
+        "note": " ".join(filter(None, (source.note, this.pairs.test.note))),
         "train_photos": len(this.pairs.train.photo_paths),
         "train_sketches": len(this.pairs.train.sketches),
         "test_photos": len(this.pairs.test.photo_paths),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class PairedSet:
         photo_of_sketch: (sketches,) int64, which photo each drawing shows.
         photo_paths: the photos' files.
         official_split: (photos,) `train` or `test`, as upstream says; None when upstream has none.
+        note: what must be said wherever a figure of these very drawings is shown.
     """
 
     name: str
@@ -36,6 +37,7 @@ class PairedSet:
     photo_of_sketch: NDArray[np.int64]
     photo_paths: tuple[Path, ...]
     official_split: NDArray[np.str_] | None = None
+    note: str = ""
 
     def __repr__(self) -> str:
         """In a line: a set may have thousands of paths."""
@@ -77,6 +79,7 @@ class PairedSet:
             renumbered[self.photo_of_sketch[owned]],
             tuple(self.photo_paths[index] for index in chosen),
             None if self.official_split is None else self.official_split[chosen],
+            self.note,
         )
 
     def limit_sketches(self, per_photo: int) -> PairedSet:
@@ -85,9 +88,7 @@ class PairedSet:
         owners = self.photo_of_sketch[order]
         rank = np.arange(len(owners)) - np.searchsorted(owners, owners)
         kept = np.sort(order[rank < per_photo])
-        return PairedSet(
-            self.name, self.sketches[kept], self.photo_of_sketch[kept], self.photo_paths, self.official_split
-        )
+        return replace(self, sketches=self.sketches[kept], photo_of_sketch=self.photo_of_sketch[kept])
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,16 +17,18 @@ __all__ = ["check_photos", "load_photo", "load_photos", "photo_files"]
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
 
 
-def photo_files(folder: Path | str) -> tuple[Path, ...]:
+def photo_files(folder: Path | str, *, nested: bool = False) -> tuple[Path, ...]:
     """The photos in a folder, sorted by name.
 
     Args:
         folder: its PNG, JPEG and SVG files count.
+        nested: those of the folders in it do too.
 
     Raises:
         MissingDataError: there is no such folder, or no photo in it.
     """
-    found = tuple(sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in _SUFFIXES))
+    pattern = "**/*" if nested else "*"
+    found = tuple(sorted(path for path in Path(folder).glob(pattern) if path.suffix.lower() in _SUFFIXES))
     if not found:
         raise MissingDataError(f"{folder}: no photos there ({', '.join(_SUFFIXES)})")
     return found

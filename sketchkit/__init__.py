@@ -46,6 +46,7 @@ _EXPORTS = {
     "shuffle_strokes": "augmenting",
     "simplify": "simplifying",
     "smooth": "smoothing",
+    "trace": "tracing",
     "truncate": "transforms",
     "visvalingam": "simplifying",
     "write": "writing",
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
     from sketchkit.sketch_set import SketchSet as SketchSet
     from sketchkit.smoothing import cut_corners as cut_corners
     from sketchkit.smoothing import smooth as smooth
+    from sketchkit.tracing import trace as trace
     from sketchkit.transforms import drop_strokes as drop_strokes
     from sketchkit.transforms import fit as fit
     from sketchkit.transforms import jitter as jitter

@@ -225,7 +225,7 @@ def _data(table: TableConfig, asked: Asked, pairs: PairedSet, records: Sequence[
         "name": pairs.name,
         "license": source.license,
         "citation": source.citation,
-        "note": source.note,
+        "note": " ".join(filter(None, (source.note, pairs.note))),
         "splits": sentences,
     }
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sketchkit import Sketch, SketchSet, write
 from sketchkit.errors import DataError, ParameterError
@@ -106,3 +106,42 @@ def test_a_drawing_that_nothing_names_is_refused(photos):
     write(Sketch.from_strokes([[(0, 0), (1, 1)]]), photos / "sketch" / "stool.npz", format="polylines-npz")
     with pytest.raises(DataError, match="neither a key nor a file"):
         load_pairs("folder", photos)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Two categories of photos, each drawn twice, in PNG files: one on white, one on nothing."""
+    for category, name in (("chair", "n01_7"), ("stool", "n02_9")):
+        for side in ("photo", "sketch"):
+            (tmp_path / side / category).mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / "photo" / category / f"{name}.jpg")
+        for drawn, mode, ground in ((1, "L", 255), (2, "RGBA", (0, 0, 0, 0))):
+            picture = Image.new(mode, (40, 40), ground)
+            draw = ImageDraw.Draw(picture)
+            draw.line([(5, 5), (35, 5 + 10 * drawn)], fill=0 if mode == "L" else (0, 0, 0, 255), width=2)
+            picture.save(tmp_path / "sketch" / category / f"{name}-{drawn}.png")
+    return tmp_path
+
+
+def test_drawings_that_are_images_are_traced_and_say_so(images):
+    pairs = load_pairs("folder", images)
+    assert [pairs.photo_keys[photo] for photo in pairs.photo_of_sketch] == ["n01_7", "n01_7", "n02_9", "n02_9"]
+    assert pairs.sketches.columns["key"].tolist() == ["n01_7-1", "n01_7-2", "n02_9-1", "n02_9-2"]
+    for sketch, drawn in zip(pairs.sketches, (1, 2, 1, 2), strict=True):
+        (stroke,) = sketch.strokes
+        assert stroke[[0, -1]] == pytest.approx(np.array([[5.5, 5.5], [35.5, 5.5 + 10 * drawn]]), abs=1.5)
+    assert "images, whose strokes were traced" in pairs.note
+    assert pairs.take_photos([1]).limit_sketches(1).note == pairs.note
+
+
+def test_images_without_ink_and_beside_other_drawings_are_refused(images):
+    write(Sketch.from_strokes([[(0, 0), (1, 1)]]), images / "sketch" / "stool" / "n02_9-3.svg")
+    with pytest.raises(DataError, match=r"n01_7-1\.png is an image, n02_9-3\.svg is not"):
+        load_pairs("folder", images)
+    (images / "sketch" / "stool" / "n02_9-3.svg").unlink()
+    Image.new("L", (8, 8), 255).save(images / "sketch" / "stool" / "n02_9-3.png")
+    with pytest.raises(DataError, match=r"n02_9-3\.png: no ink"):
+        load_pairs("folder", images)
+    (images / "sketch" / "stool" / "n02_9-3.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"n02_9-3\.png: not a picture"):
+        load_pairs("folder", images)
