@@ -3,7 +3,7 @@
 Among unit vectors of many dimensions some are neighbors of far more others than is their share (Radovanović et al.
 2010, Hubs in Space). That a photo is near to drawings of other objects comes from where it lies, not from what it
 shows, so it is taken off its similarity. The drawings are known ones, of the training set: no query needs to be seen,
-and a query costs one subtraction a photo.
+and a query costs one more subtraction a photo.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from sketchkit.errors import ParameterError
 
 __all__ = ["hub_discounts"]
 
+# Photos that are compared with all drawings at once.
+_CHUNK = 4096
+
 
 def hub_discounts(photos: torch.Tensor, drawings: torch.Tensor, *, neighbors: int = 10) -> torch.Tensor:
     """What to take off each photo's cosine similarity to any query: half its mean similarity to the nearest drawings.
@@ -24,6 +27,9 @@ def hub_discounts(photos: torch.Tensor, drawings: torch.Tensor, *, neighbors: in
     Parallel Data, arXiv 1710.04087, section 2.3; with a bank of training queries, Bogolin et al. 2022, Cross Modal
     Retrieval with Querybank Normalisation, arXiv 2112.12777.
 
+    Computed in float32, also inside autocast: discounts differ by little. Drawings whose embeddings are not finite do
+    not count.
+
     Args:
         photos: the gallery, (photos, embedding_dim).
         drawings: embeddings of known drawings, none of them of the gallery's photos, on the canvas that is asked with,
@@ -31,10 +37,10 @@ def hub_discounts(photos: torch.Tensor, drawings: torch.Tensor, *, neighbors: in
         neighbors: how many of the nearest drawings count; all, where there are fewer.
 
     Returns:
-        (photos,) from -0.5 to 0.5.
+        (photos,) float32, or float64 where `photos` are, from -0.5 to 0.5.
 
     Raises:
-        ParameterError: shapes do not fit, there is no drawing, or `neighbors` is below 1.
+        ParameterError: shapes do not fit, there is no drawing that counts, or `neighbors` is below 1.
 
     Example:
         >>> photos = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -44,7 +50,12 @@ def hub_discounts(photos: torch.Tensor, drawings: torch.Tensor, *, neighbors: in
     """
     if neighbors < 1:
         raise ParameterError(f"neighbors must be at least 1, not {neighbors}")
-    if len(drawings) == 0:
+    known = drawings[drawings.isfinite().all(dim=1)].to(torch.promote_types(photos.dtype, torch.float32))
+    if len(known) == 0:
         raise ParameterError("hubs are known by drawings, and there is none")
-    nearest = cosine_similarities(photos, drawings).topk(min(neighbors, len(drawings)), dim=1).values
-    return nearest.mean(dim=1) / 2
+    with torch.autocast(photos.device.type, enabled=False):
+        parts = [
+            cosine_similarities(part.to(known.dtype), known).topk(min(neighbors, len(known)), dim=1).values.mean(dim=1)
+            for part in photos.split(_CHUNK)
+        ]
+    return torch.cat(parts) / 2

@@ -43,6 +43,7 @@ SECTIONS = {
     "costs": ("Counting", "torch"),
     "embedding": ("Embedding", "torch numba"),
     "selection": ("Selecting a canvas", "torch numba onnxruntime"),
+    "querying": ("A query end to end", "torch onnxruntime faiss-cpu"),
     "exporting": ("Exporting", "torch onnx onnxruntime"),
     "import_time": ("Starting", "numpy torch"),
     "million": ("A million drawings", "numpy numba pyarrow"),

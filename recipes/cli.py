@@ -139,8 +139,8 @@ def search(
 ) -> None:
     """Find the photos that a drawing shows.
 
-    Printed is the cosine similarity; for a model that `sketchkit fgsbir` trained, less what makes a photo near to all
-    drawings.
+    Printed is the cosine similarity; for V2 as `sketchkit fgsbir` left it, less what makes a photo near to all
+    drawings, as in its report. A copy, an export and the other stages' models have nothing beside them to tell that by.
 
     Examples: sketchkit search runs/demo/v2/model photos house.svg
 

@@ -135,7 +135,8 @@ def _load_folder(root: Path | None) -> PairedSet:
 
 def _images(folder: Path) -> list[Path]:
     """The images in a folder of drawings and the folders in it; none where drawings are strokes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    seen = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
+    files = sorted(path for path in seen if path.is_file())
     images = [path for path in files if path.suffix.lower() in IMAGES]
     if images and len(images) < len(files):
         other = next(path for path in files if path not in images)
@@ -203,7 +204,8 @@ def _by_stem(photos: tuple[Path, ...]) -> dict[str, int]:
     for index, path in enumerate(photos):
         if path.stem in position:
             raise DataError(
-                f"{path} and {photos[position[path.stem]].name} have one name; sketches name one photo each"
+                f"{path} and {photos[position[path.stem]]} have one name; sketches name one photo each, in whatever "
+                f"folder it is"
             )
         position[path.stem] = index
     return position

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sketchkit.errors import ParameterError
+from sketchkit.errors import DataError, ParameterError
 
 __all__ = ["Gallery", "Hits"]
 
@@ -38,7 +38,8 @@ class Gallery:
             nothing is, whatever the canvas.
 
     Raises:
-        ParameterError: there are not as many keys as embeddings.
+        ParameterError: there are not as many keys as embeddings, or discounts.
+        DataError: an embedding or a discount is not finite.
 
     Example:
         >>> gallery = Gallery(torch.eye(2), ["a", "b"], {32: torch.tensor([0.5, 0.0])})
@@ -53,9 +54,13 @@ class Gallery:
             raise ParameterError(f"{len(embeddings)} embeddings, but {len(keys)} keys")
         self.keys = list(keys)
         discounts = discounts or {}
+        for size, discount in discounts.items():
+            if len(discount) != len(embeddings):
+                raise ParameterError(f"{len(embeddings)} embeddings, but {len(discount)} discounts at {size} px")
         self._sizes = np.array(list(discounts), np.int64)
         # An inner product takes off a discount too: a column for each canvas, which a query on it has a 1 in.
         vectors = torch.cat([embeddings, *(-discount[:, None] for discount in discounts.values())], dim=1)
+        _check_finite(vectors, "photo")
         self._index = faiss.IndexFlatIP(vectors.shape[1])
         self._index.add(vectors.detach().float().cpu().numpy())
 
@@ -71,7 +76,9 @@ class Gallery:
 
         Raises:
             ParameterError: photos have discounts, and it is not said on which of their canvases each query is.
+            DataError: an embedding is not finite.
         """
+        _check_finite(queries, "query")
         vectors = queries.detach().float().cpu().numpy()
         if len(self._sizes):
             vectors = np.concatenate([vectors, self._asked(canvases, len(vectors))], axis=1)
@@ -80,11 +87,16 @@ class Gallery:
 
     def _asked(self, canvases: Sequence[int] | NDArray[np.int64] | None, queries: int) -> NDArray[np.float32]:
         sizes = np.asarray([] if canvases is None else canvases, np.int64)
-        which = sizes[:, None] == self._sizes
-        if which.shape[0] != queries or not which.any(axis=1).all():
+        if sizes.shape != (queries,) or not np.isin(sizes, self._sizes).all():
             raise ParameterError(
                 f"photos are discounted by canvas, so each of the {queries} queries needs its size, one of "
                 f"{self._sizes.tolist()}, not {sizes.tolist()}"
             )
-        asked: NDArray[np.float32] = which.astype(np.float32)
+        asked: NDArray[np.float32] = (sizes[:, None] == self._sizes).astype(np.float32)
         return asked
+
+
+def _check_finite(vectors: torch.Tensor, what: str) -> None:
+    wrong = (~vectors.isfinite().all(dim=1)).nonzero()
+    if len(wrong):
+        raise DataError(f"the embedding of {what} {int(wrong[0])} is not finite; the network or its input is damaged")

@@ -69,7 +69,7 @@ def measure_run(
         The results (`results.json`), the predictions (`predictions.ndjson`), and the drawings that tell hubs to V2.
     """
     test = this.pairs.test
-    largest = this.canvases[-1]
+    largest, owners = this.canvases[-1], test.photo_of_sketch
     canvases = {"teacher": (this.teacher_canvas,), "direct": this.canvases, "v1": this.canvases}
     evaluated = {name: _evaluate(this, name, models[name], canvases[name]) for name in canvases}
     chosen = selection.v2.select(test.sketches)
@@ -98,6 +98,7 @@ def measure_run(
         "per_canvas": {
             name: {
                 str(size): {f"acc@{top}": accuracy(found, top) for top in _TOPS}
+                | {"acc@1, cosine": accuracy(ranks(evaluated[name].sketches[size], evaluated[name].photos, owners), 1)}
                 for size, found in evaluated[name].ranks.items()
             }
             for name in ("direct", "v1")
@@ -152,7 +153,7 @@ def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated,
         "flops": evaluated.flops[canvas.size],
         **_accuracies(this, evaluated.ranks[canvas.size]),
         "mean_acc@1": float(np.mean([accuracy(found, 1) for found in evaluated.ranks.values()])) if several else None,
-        "ms": _milliseconds(this, model, evaluated.photos, canvas, name),
+        "ms": _milliseconds(this, model, evaluated, canvas, name),
     }
 
 
@@ -169,7 +170,7 @@ def _selected_row(
         "flops": model.cost(this.pairs.test.sketches).mean_flops,
         **_accuracies(this, found),
         "mean_acc@1": None,
-        "ms": _milliseconds(this, model, evaluated.photos, None, "v2"),
+        "ms": _milliseconds(this, model, evaluated, None, "v2"),
     }
 
 
@@ -185,14 +186,15 @@ def _accuracies(this: FgsbirRun, found: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _milliseconds(
-    this: FgsbirRun, model: AdaptedModel, photos: torch.Tensor, canvas: Canvas | None, name: str
+    this: FgsbirRun, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas | None, name: str
 ) -> dict[str, float]:
     """Select (V2), rasterize, embed, search."""
-    gallery = Gallery(photos, this.pairs.test.photo_keys)
+    gallery = Gallery(evaluated.photos, this.pairs.test.photo_keys, evaluated.discounts)
 
     @torch.no_grad()
     def query(sketch: Sketch) -> None:
-        gallery.search(model.embed_sketches(sketch, canvas=canvas))
+        drawn = canvas or model.canvases[[each.size for each in model.canvases].index(int(model.select(sketch)[0]))]
+        gallery.search(model.embed_sketches(sketch, canvas=drawn), canvases=[drawn.size])
 
     with this.precision(name):
         count = this.config.evaluation.timed_queries

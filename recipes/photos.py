@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from sketchkit.errors import DataError, MissingDataError
 
-__all__ = ["check_photos", "load_photo", "load_photos", "photo_files"]
+__all__ = ["check_photos", "load_photo", "load_photos", "on_white", "photo_files"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
 
@@ -28,7 +28,8 @@ def photo_files(folder: Path | str, *, nested: bool = False) -> tuple[Path, ...]
         MissingDataError: there is no such folder, or no photo in it.
     """
     pattern = "**/*" if nested else "*"
-    found = tuple(sorted(path for path in Path(folder).glob(pattern) if path.suffix.lower() in _SUFFIXES))
+    paths = [path for path in Path(folder).glob(pattern) if path.suffix.lower() in _SUFFIXES]
+    found = tuple(sorted(path for path in paths if not _is_hidden(path.relative_to(folder))))
     if not found:
         raise MissingDataError(f"{folder}: no photos there ({', '.join(_SUFFIXES)})")
     return found
@@ -75,6 +76,21 @@ def load_photo(path: Path | str, size: int) -> NDArray[np.uint8]:
         MissingDataError: no such file.
         DataError: the file is no picture.
     """
+    pixels = on_white(path, size).resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.ascontiguousarray(np.asarray(pixels).transpose(2, 0, 1))
+
+
+def on_white(path: Path | str, size: int = 256) -> Image.Image:
+    """A picture in RGB, centered on a white square, turned as its EXIF says.
+
+    Args:
+        path: PNG, JPEG or SVG.
+        size: at which an SVG file is drawn.
+
+    Raises:
+        MissingDataError: no such file.
+        DataError: the file is no picture, or has more than 8 bits a channel.
+    """
     path = Path(path)
     if not path.is_file():
         raise MissingDataError(f"{path}: no such photo")
@@ -89,8 +105,11 @@ def load_photo(path: Path | str, size: int) -> NDArray[np.uint8]:
     side = max(picture.size)
     ground = Image.new("RGBA", (side, side), "white")
     ground.alpha_composite(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    pixels = ground.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return np.ascontiguousarray(np.asarray(pixels).transpose(2, 0, 1))
+    return ground.convert("RGB")
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _render_svg(path: Path, size: int) -> bytes:

@@ -173,6 +173,8 @@ def policy_batches(
 def training_outcomes(this: FgsbirRun, v1: AdaptedModel) -> tuple[SketchSet, CanvasOutcomes]:
     """Versions of the training sketches that V1 was not trained on, and what happens to each on each canvas.
 
+    Ranks are by similarity alone: the drawings that tell hubs are of these very photos.
+
     Args:
         this: the run.
         v1: trained, frozen.

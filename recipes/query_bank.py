@@ -60,18 +60,22 @@ class QueryBank:
     def discounts(self, photos: torch.Tensor) -> dict[int, torch.Tensor]:
         """Canvas size -> what is taken off the similarity of each photo, (photos,).
 
-        `hub_discounts` less their mean over the gallery: the order is the same, and similarities keep their size.
+        `hub_discounts` less their mean over the gallery: the order is the same, and similarities keep their size. 0 for
+        all on a canvas where no drawing has a finite embedding, as of a training that diverged.
 
         Args:
             photos: the gallery, (photos, embedding_dim).
         """
-        if not self.neighbors:
-            return {size: torch.zeros(len(photos)) for size in self.drawings}
-        found = {size: hub_discounts(photos, drawn, neighbors=self.neighbors) for size, drawn in self.drawings.items()}
-        return {size: discounts - discounts.mean() for size, discounts in found.items()}
+        return {size: self._discounts(photos, drawn) for size, drawn in self.drawings.items()}
+
+    def _discounts(self, photos: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+        if not self.neighbors or not drawn.isfinite().all(dim=1).any():
+            return torch.zeros(len(photos))
+        found = hub_discounts(photos, drawn, neighbors=self.neighbors)
+        return found - found.nanmean()
 
     def save(self, folder: Path) -> None:
-        """Write it beside a model, as safetensors in half precision, atomically.
+        """Write it beside a model, as safetensors in half precision, atomically; one without drawings is removed.
 
         Args:
             folder: of the model.
@@ -79,8 +83,12 @@ class QueryBank:
         Raises:
             OutputError: it cannot be written.
         """
+        if not self.neighbors:
+            (folder / _FILE).unlink(missing_ok=True)
+            return
         arrays = {str(size): drawn.half().contiguous() for size, drawn in self.drawings.items()}
-        atomic.write_bytes(folder / _FILE, safetensors.torch.save(arrays, {"neighbors": str(self.neighbors)}))
+        told = {"neighbors": str(self.neighbors), "weights": _weights(folder)}
+        atomic.write_bytes(folder / _FILE, safetensors.torch.save(arrays, told))
 
     @classmethod
     def beside(cls, folder: Path) -> QueryBank | None:
@@ -90,16 +98,25 @@ class QueryBank:
             folder: of the model.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: it cannot be read, or is of another network than lies there now.
         """
         path = folder / _FILE
         if not path.is_file():
             return None
         try:
             with safetensors.safe_open(path, "pt") as file:
+                told = file.metadata()
                 drawings = {int(size): file.get_tensor(size).float() for size in file.keys()}  # noqa: SIM118  # not a mapping
-                return cls(dict(sorted(drawings.items())), int(file.metadata()["neighbors"]))
+                bank, weights = cls(dict(sorted(drawings.items())), int(told["neighbors"])), told["weights"]
         except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}: not a bank of drawings that can be read ({error}); remove it to search without"
             ) from None
+        if weights != _weights(folder):
+            raise DataError(f"{path}: embeddings of another network than lies beside it; remove it to search without")
+        return bank
+
+
+def _weights(folder: Path) -> str:
+    """The names of the weights beside a bank, which bear their hashes."""
+    return " ".join(sorted(path.name for path in folder.glob("*.safetensors") if path.name != _FILE))

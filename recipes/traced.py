@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sketchkit.errors import DataError
+from sketchkit.recipes.photos import on_white
 from sketchkit.recipes.progress import progress
 from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
@@ -33,21 +33,18 @@ def trace_files(paths: Sequence[Path]) -> SketchSet:
         paths: dark ink on a light or transparent ground.
 
     Raises:
-        DataError: a file is no picture, or has no ink.
+        DataError: a file is no picture or has no ink, or two have one name.
     """
+    first: dict[str, Path] = {}
+    for path in paths:
+        if (other := first.setdefault(path.stem, path)) != path:
+            raise DataError(f"{path} and {other} have one name; each drawing needs its own, whatever folder it is in")
     found = [_traced(path) for path in progress(paths, "tracing drawings", unit="drawing")]
     return SketchSet.from_sketches(found).with_columns(key=np.array([path.stem for path in paths], dtype=object))
 
 
 def _traced(path: Path) -> Sketch:
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a picture that can be read: {error}") from None
-    ground = Image.new("RGBA", picture.size, "white")
-    ground.alpha_composite(picture)
-    sketch = trace(np.asarray(ground.convert("L")))
+    sketch = trace(np.asarray(on_white(path).convert("L")))
     if not len(sketch.points):
         raise DataError(f"{path}: no ink there; a drawing must be dark on a light ground")
     return sketch

@@ -19,19 +19,19 @@ __all__ = ["trace"]
 
 # A stroke goes on across a crossing where it turns by less than 60 degrees.
 _STRAIGHT = -0.5
-# In widths of the lines: the longest bridge between two places where thinned lines meet that is taken for one crossing.
+# In widths of the ink: the longest bridge between two places where thinned lines meet that is taken for one crossing.
 _BRIDGE = 1.5
 # Luma of ITU-R BT.601, as Pillow's "L".
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def trace(image: NDArray[np.generic], *, threshold: float = 0.5, tolerance: float = 0.75) -> Sketch:
-    """Make strokes of an image of a line drawing, such as Sketchy's and TU-Berlin's PNG files.
+    """Make strokes of an image of a line drawing, such as Sketchy's PNG files.
 
-    Ink is thinned to lines one pixel wide, with as many pieces and holes as before. Lines end at ends, and go on across
-    a crossing where one of the others is nearly straight ahead; whiskers shorter than the lines are wide are left out.
-    In which order and direction somebody drew is not in an image: strokes come from top to bottom, each from its upper
-    end.
+    Ink is thinned to lines, with as many pieces and holes as before. A line that comes to a crossing goes on in the one
+    that turns least away from it, by less than 60 degrees, or in the only one there is. Whiskers shorter than the ink
+    is wide where they leave it are left out, but every piece of ink gets a stroke. In which order and direction
+    somebody drew is not in an image: strokes come from top to bottom, each from its upper end.
 
     Args:
         image: (height, width) or (height, width, 3), uint8, dark ink on light ground; or (height, width), bool, ink.
@@ -58,7 +58,7 @@ def trace(image: NDArray[np.generic], *, threshold: float = 0.5, tolerance: floa
     thin(line)
     if not line.any():
         return Sketch.from_strokes([])
-    lines = _Lines.of(line, width=float(ink.sum() / line.sum()))
+    lines = _Lines.of(line, 2 * ndimage.distance_transform_edt(ink) - 1)
     # The border is one pixel, and a pixel's middle half of one.
     strokes = sorted((_downwards(stroke[:, ::-1]) - 0.5 for stroke in lines.strokes()), key=_place)
     return simplify(Sketch.from_strokes(strokes), tolerance)
@@ -74,7 +74,7 @@ def _ink(image: NDArray[np.generic], threshold: float) -> NDArray[np.bool_]:
             f"{pixels.shape} in {pixels.dtype}"
         )
     gray = pixels if pixels.ndim == 2 else pixels @ _LUMA
-    return np.asarray(gray < 255 * (1 - threshold))
+    return np.asarray(gray <= 254 * (1 - threshold))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,38 +85,43 @@ class _Lines:
         chains: (pixels, 2) rows and columns each; of a ring the first pixel stands at its end too.
         crossings: (2,) for both ends of each chain, the number of the crossing there; 0 for none.
         centers: (crossings + 1, 2), the first one not used.
-        width: of the drawing's lines in pixels.
+        widths: (crossings + 1,) of the ink there, in pixels.
     """
 
     chains: list[NDArray[np.int64]]
     crossings: list[tuple[int, int]]
     centers: NDArray[np.float64]
-    width: float
+    widths: NDArray[np.float64]
 
     @classmethod
-    def of(cls, line: NDArray[np.uint8], width: float) -> _Lines:
-        """The graph of a thinned `line`, without whiskers shorter than `width`."""
+    def of(cls, line: NDArray[np.uint8], width: NDArray[np.float64]) -> _Lines:
+        """The graph of a thinned `line` without whiskers; `width` is of the ink around each pixel."""
         counts = neighbor_counts(line)
         pixels, offsets = chains(line, counts)
         every = np.split(pixels, offsets[1:-1])
-        # Where thick lines cross, thinned ones meet a little apart, with a bridge in between: that is one crossing.
         crossing = counts > 2
         for chain in every:
-            if counts[tuple(chain[0])] > 2 and counts[tuple(chain[-1])] > 2 and len(chain) <= _BRIDGE * width + 1:
+            if _is_bridge(chain, counts, width):
                 crossing[chain[:, 0], chain[:, 1]] = True
         places, count = ndimage.label(crossing, np.ones((3, 3)))
-        centers = np.zeros((count + 1, 2))
+        numbers = np.arange(count + 1)
+        centers, widths = np.zeros((count + 1, 2)), np.zeros(count + 1)
         if count:
-            centers[1:] = ndimage.center_of_mass(crossing, places, np.arange(1, count + 1))
-        kept, ends = [], []
-        for chain in every:
-            found = (int(places[tuple(chain[0])]), int(places[tuple(chain[-1])]))
-            inside = places[chain[:, 0], chain[:, 1]].all()
-            whisker = (found[0] == 0) != (found[1] == 0) and len(chain) <= width
-            if not inside and not whisker:
-                kept.append(chain)
-                ends.append(found)
-        return cls(kept, ends, centers, width)
+            centers[1:] = ndimage.center_of_mass(crossing, places, numbers[1:])
+            widths[1:] = ndimage.mean(width, places, numbers[1:])
+        found = [(int(places[tuple(chain[0])]), int(places[tuple(chain[-1])])) for chain in every]
+        spare = [
+            bool(places[chain[:, 0], chain[:, 1]].all())
+            or ((one == 0) != (other == 0) and len(chain) <= widths[max(one, other)])
+            for chain, (one, other) in zip(every, found, strict=True)
+        ]
+        # What is left of a blot may be whiskers alone: the longest then stands for it, or it would be gone.
+        pieces = ndimage.label(line, np.ones((3, 3)))[0]
+        longest: dict[int, int] = {}
+        for index in sorted(range(len(every)), key=lambda each: (not spare[each], len(every[each]))):
+            longest[int(pieces[tuple(every[index][0])])] = index
+        kept = [index for index, gone in enumerate(spare) if not gone or index in longest.values()]
+        return cls([every[index] for index in kept], [found[index] for index in kept], centers, widths)
 
     def strokes(self) -> Iterator[NDArray[np.float64]]:
         """(points, 2) rows and columns: chains, joined where one goes straight on into another."""
@@ -169,8 +174,14 @@ class _Lines:
     def _direction(self, end: tuple[int, int], crossing: int) -> NDArray[np.float64]:
         """(2,) of length 1: where a chain leaves a crossing to, a little farther out than lines are wide."""
         pixels = self.chains[end[0]][:: 1 - 2 * end[1]]
-        away = pixels[min(len(pixels) - 1, round(3 + 2 * self.width))] - self.centers[crossing]
+        away = pixels[min(len(pixels) - 1, round(3 + 2 * self.widths[crossing]))] - self.centers[crossing]
         return np.asarray(away / max(float(np.hypot(*away)), 1e-9))
+
+
+def _is_bridge(chain: NDArray[np.int64], counts: NDArray[np.int64], width: NDArray[np.float64]) -> bool:
+    """Whether a chain lies within one crossing: where thick lines cross, thinned ones meet a little apart."""
+    between = counts[tuple(chain[0])] > 2 and counts[tuple(chain[-1])] > 2
+    return bool(between and len(chain) <= _BRIDGE * width[chain[:, 0], chain[:, 1]].mean() + 1)
 
 
 def _pairs(directions: NDArray[np.float64]) -> Iterator[tuple[int, int]]:

@@ -12,13 +12,12 @@ from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.cost import cost
-from sketchkit.recipes.config import EvaluationConfig
 from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
 from sketchkit.recipes.evaluation import accuracy, ranks
 from sketchkit.recipes.fgsbir import FgsbirRun
 from sketchkit.recipes.frame import Trained
 from sketchkit.recipes.measurement import embedding_parameters, environment
-from sketchkit.recipes.pairs import PairedSet, TrainTest
+from sketchkit.recipes.pairs import PairedSet
 from sketchkit.recipes.policies.outcomes import Outcomes
 from sketchkit.recipes.protocol.cells import Cell
 from sketchkit.recipes.query_bank import QueryBank
@@ -64,7 +63,10 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
     """
     model, test, place = trained.model, this.pairs.test, cell.place
     with this.precision(cell.kind):
-        photos, sketches, discounts = _embedded(model, this.pairs, cell.config.evaluation, f"{cell}: ")
+        photos, sketches = _embedded(model, test, f"{cell}: ")
+        neighbors, known = cell.config.evaluation.hub_neighbors, this.pairs.train.sketches
+        bank = QueryBank.of(model, known, model.canvases, neighbors=neighbors, name=f"{cell}: training sketches")
+    discounts = bank.discounts(photos)
     found = _ranks(test, photos, sketches, discounts)
     plain = _ranks(test, photos, sketches, None)
     flops = pass_flops(model, test.sketches)
@@ -115,15 +117,16 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
     return Found(record, concat_ranks(tables), outcomes)
 
 
-def acc_per_canvas(model: AdaptedModel, pairs: TrainTest, config: EvaluationConfig) -> dict[str, float]:
-    """acc@1 on each canvas, named for the history of a training.
+def acc_per_canvas(model: AdaptedModel, test: PairedSet) -> dict[str, float]:
+    """acc@1 on each canvas by similarity alone, named for the history of a training.
+
+    A training may be evaluated with or without discounts later; what is watched is the same for both.
 
     Args:
         model: under training.
-        pairs: what it is trained on, and what is evaluated.
-        config: how.
+        test: the pairs that are evaluated.
     """
-    found = _ranks(pairs.test, *_embedded(model, pairs, config, "watched: "))
+    found = _ranks(test, *_embedded(model, test, "watched: "), None)
     return {f"{_WATCHED}{size}": accuracy(each, 1) for size, each in found.items()}
 
 
@@ -155,16 +158,9 @@ def _pass(model: AdaptedModel, embedding: nn.Module, shape: tuple[int, int], cha
     return _PASSES[key]
 
 
-def _embedded(
-    model: AdaptedModel, pairs: TrainTest, config: EvaluationConfig, name: str
-) -> tuple[torch.Tensor, Embeddings, Embeddings]:
-    """The test photos; canvas size -> the test sketches, and what is taken off the photos' similarities."""
-    test = pairs.test
+def _embedded(model: AdaptedModel, test: PairedSet, name: str) -> tuple[torch.Tensor, Embeddings]:
     photos = embed_photos(model, test.photo_paths, name=f"{name}photos")
-    sketches = embed_on_canvases(model, test.sketches, model.canvases, name=f"{name}sketches")
-    known, neighbors = pairs.train.sketches, config.hub_neighbors
-    bank = QueryBank.of(model, known, model.canvases, neighbors=neighbors, name=f"{name}training sketches")
-    return photos, sketches, bank.discounts(photos)
+    return photos, embed_on_canvases(model, test.sketches, model.canvases, name=f"{name}sketches")
 
 
 def _ranks(

@@ -91,7 +91,7 @@ class Results:
         if found != wanted:
             raise ParameterError(
                 f"{files.path}: results of other settings: {_difference(found, wanted)}; choose another "
-                f"--results=FOLDER, or remove this file to train the cell anew"
+                f"--results=FOLDER, or remove this file to evaluate the cell anew, and to train it if it must be"
             )
         return files
 
@@ -147,6 +147,8 @@ def _difference(found: Any, wanted: Any) -> str:
     name = next(name for name in [*here, *there] if here.get(name) != there.get(name))
     if name.endswith("data.content"):
         return "its photos or drawings are others than those given now"
+    if name == "hub_neighbors" and name not in there:
+        return "they were evaluated before hubs were discounted"
     return f"{name} was {there.get(name)!r} there and is {here.get(name)!r} now"
 
 

@@ -49,7 +49,7 @@ class Training:
         """The run that trains `cell`, its folder made where it is missing."""
         config = with_native_precision(cell.config)
         cut = split_pairs(self.pairs, config.data, config.seed)
-        watch = partial(acc_per_canvas, pairs=cut, config=config.evaluation) if cell.each_epoch else None
+        watch = partial(acc_per_canvas, test=cut.test) if cell.each_epoch else None
         folder = make_folder(_folder(self.out, cell))
         return FgsbirRun(config, self.fabric, folder, cut, self._cache(cell.place), watch)
 

@@ -1,4 +1,4 @@
-"""Ink to lines: thinning to one pixel, and the chains of pixels between ends and crossings.
+"""Ink to lines: thinning, and the chains of pixels between ends and crossings.
 
 Images have a border of one pixel without ink, so that every pixel has eight neighbors. Serial, hence `cache=True`.
 """
@@ -18,7 +18,7 @@ _COLUMNS = (1, 1, 0, -1, -1, -1, 0, 1)
 
 @njit(cache=True, nogil=True)
 def thin(ink: NDArray[np.uint8]) -> None:
-    """Take ink away from all sides in turn, in place, until lines are one pixel wide; holes and pieces stay as many.
+    """Take ink away from all sides in turn, in place, down to thin lines; holes and pieces stay as many.
 
     A pixel goes when its neighbors hang together without it and it is no end of a line. Source: Hilditch's crossing
     number (1969), with pixels of one side collected before any of them goes, so that lines do not shrink lengthwise.

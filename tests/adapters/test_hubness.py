@@ -60,6 +60,15 @@ def test_a_planted_hub_answers_no_more_for_all() -> None:
     assert (found == right).double().mean() > 0.9
 
 
+def test_reduced_precision_around_it_changes_nothing() -> None:
+    photos, drawings = unit(50, 16, seed=9).float(), unit(30, 16, seed=10).float()
+    expected = hub_discounts(photos, drawings)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(hub_discounts(photos, drawings), expected)
+    assert hub_discounts(photos.bfloat16(), drawings.bfloat16()).dtype == torch.float32
+    assert torch.equal(hub_discounts(photos.repeat(100, 1), drawings), expected.repeat(100)), "in parts"
+
+
 def test_what_it_refuses() -> None:
     with pytest.raises(ParameterError, match="at least 1, not 0"):
         hub_discounts(torch.eye(2), torch.eye(2), neighbors=0)

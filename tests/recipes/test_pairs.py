@@ -145,3 +145,30 @@ def test_images_without_ink_and_beside_other_drawings_are_refused(images):
     (images / "sketch" / "stool" / "n02_9-3.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"n02_9-3\.png: not a picture"):
         load_pairs("folder", images)
+    Image.new("I;16", (8, 8)).save(images / "sketch" / "stool" / "n02_9-3.png")
+    with pytest.raises(DataError, match="more than 8 bits"):
+        load_pairs("folder", images)
+    (images / "sketch" / "stool" / "n02_9-3.png").rename(images / "sketch" / "stool" / "n01_7-1.png")
+    with pytest.raises(DataError, match=r"stool/n01_7-1\.png and .*chair/n01_7-1\.png have one name"):
+        load_pairs("folder", images)
+
+
+def test_what_is_hidden_is_not_read_and_names_are_unique_across_folders(images):
+    for side in ("photo", "sketch"):
+        (images / side / ".cache").mkdir()
+        Image.new("L", (8, 8)).save(images / side / ".cache" / "n03_1.png")
+    assert len(load_pairs("folder", images).photo_paths) == 2
+    Image.new("L", (8, 8)).save(images / "photo" / "n01_7.png")
+    with pytest.raises(DataError, match=r"photo/n01_7\.png and .*chair/n01_7\.jpg have one name"):
+        load_pairs("folder", images)
+
+
+def test_a_photo_of_a_drawing_is_turned_as_it_was_held(images):
+    path = images / "sketch" / "chair" / "n01_7-1.jpg"
+    with Image.open(images / "sketch" / "chair" / "n01_7-1.png") as picture:
+        held = Image.Exif()
+        held[0x0112] = 6
+        picture.convert("L").save(path, exif=held, quality=95)
+    (images / "sketch" / "chair" / "n01_7-1.png").unlink()
+    (stroke,) = load_pairs("folder", images).sketches[0].strokes
+    assert np.ptp(stroke[:, 1]) > 2 * np.ptp(stroke[:, 0]), "a line across became one down"

@@ -47,13 +47,17 @@ def test_discounts_are_of_each_canvas(bank):
 
 def test_saved_and_read(bank, tmp_path):
     assert QueryBank.beside(tmp_path) is None
+    (tmp_path / "model-0a1b.safetensors").write_bytes(b"weights")
     bank.save(tmp_path)
     read = QueryBank.beside(tmp_path)
     assert read.neighbors == 3
     assert list(read.drawings) == [32, 64]
     for size, rows in read.drawings.items():
         torch.testing.assert_close(rows, bank.drawings[size], rtol=1e-3, atol=1e-3)
-    (path,) = tmp_path.iterdir()
+    (tmp_path / "model-0a1b.safetensors").rename(tmp_path / "model-9f9f.safetensors")
+    with pytest.raises(DataError, match="of another network than lies beside it"):
+        QueryBank.beside(tmp_path)
+    path = tmp_path / "query_bank.safetensors"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"query_bank\.safetensors: not a bank of drawings"):
         QueryBank.beside(tmp_path)
@@ -71,8 +75,31 @@ def test_the_gallery_takes_off_what_each_canvas_has(bank):
     np.testing.assert_allclose(hits.similarity, np.take_along_axis(similarity, order, 1), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("canvases", [None, [32], [32, 48], [[32, 32], [64, 64]]])
+def test_without_drawings_nothing_is_kept(bank, tmp_path):
+    bank.save(tmp_path)
+    QueryBank({32: torch.empty(0, 16)}, neighbors=0).save(tmp_path)
+    assert QueryBank.beside(tmp_path) is None
+
+
+def test_what_is_not_finite_spoils_nothing_else(bank):
+    photos = unit(12, 6)
+    expected = bank.discounts(photos)[32]
+    broken = QueryBank({32: torch.cat([bank.drawings[32], torch.full((1, 16), torch.nan)])}, neighbors=3)
+    torch.testing.assert_close(broken.discounts(photos)[32], expected)
+    photos[0] = torch.nan
+    found = bank.discounts(photos)[32]
+    assert found.isnan().tolist() == [True] + 11 * [False]
+    nothing = QueryBank({32: torch.full((5, 16), torch.nan)}, neighbors=3)
+    assert nothing.discounts(photos)[32].tolist() == 12 * [0]
+    with pytest.raises(DataError, match="photo 0 is not finite"):
+        Gallery(photos, list(map(str, range(12))))
+    with pytest.raises(DataError, match="query 1 is not finite"):
+        Gallery(photos[1:], list(map(str, range(11)))).search(photos[[1, 0]])
+
+
+@pytest.mark.parametrize("canvases", [None, [32], [32, 48], [[32, 32], [64, 64]], [[32, 64], [32, 64]]])
 def test_the_gallery_must_know_the_canvases(bank, canvases):
+    bank = QueryBank(bank.drawings | {128: unit(20, 7)}, neighbors=3)
     gallery = Gallery(torch.eye(16), list(map(str, range(16))), bank.discounts(torch.eye(16)))
-    with pytest.raises(ParameterError, match=r"one of \[32, 64\]"):
+    with pytest.raises(ParameterError, match=r"one of \[32, 64, 128\]"):
         gallery.search(unit(2, 5), canvases=canvases)

@@ -73,6 +73,32 @@ def test_chains_walk_every_pixel_once_from_end_to_end(ink):
     assert 2 * len(steps) == counts.sum(), "every step between neighbors, once"
 
 
+@given(inks())
+@settings(max_examples=150, deadline=None)
+def test_every_piece_of_ink_gets_a_stroke(ink):
+    found = np.zeros(ink.shape, bool)
+    for stroke in trace(ink).strokes:
+        middle = np.floor(stroke).astype(int)
+        found[middle[:, 1], middle[:, 0]] = True
+    pieces, count = ndimage.label(ink, EIGHT)
+    reached = np.unique(pieces[ndimage.binary_dilation(found, EIGHT)])
+    assert set(reached.tolist()) >= set(range(1, count + 1))
+
+
+def test_a_blot_elsewhere_takes_no_strokes_away():
+    comb = np.zeros((200, 300), bool)
+    comb[100, 10:190] = True
+    comb[93:100, 20:190:10] = True
+    alone = trace(comb)
+    assert len(alone.strokes) == 1 + 17
+    rows, columns = np.ogrid[:200, :300]
+    blot = (rows - 60) ** 2 + (columns - 250) ** 2 < 35**2
+    beside = trace(comb | blot)
+    assert [stroke.tolist() for stroke in beside.strokes if stroke[:, 0].max() < 200] == [
+        stroke.tolist() for stroke in alone.strokes
+    ]
+
+
 @pytest.mark.parametrize(
     ("rows", "strokes"),
     [

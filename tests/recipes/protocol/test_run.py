@@ -243,6 +243,11 @@ def test_results_older_than_a_setting_had_its_default(finished, paired_folder, t
     again(finished, paired_folder, results=copied)
     path = copied / "cells" / "v1" / "fold1-seed0.json"
     record = json.loads(path.read_text())
+    neighbors = record["settings"].pop("hub_neighbors")
+    path.write_text(json.dumps(record))
+    with pytest.raises(ParameterError, match="they were evaluated before hubs were discounted"):
+        again(finished, paired_folder, results=copied)
+    record["settings"]["hub_neighbors"] = neighbors
     del record["settings"]["student"]["training"]["variants"]
     path.write_text(json.dumps(record))
     with pytest.raises(ParameterError, match=r"student\.training\.variants was None there and is 1 now"):
