@@ -56,6 +56,6 @@ def hub_discounts(photos: torch.Tensor, drawings: torch.Tensor, *, neighbors: in
     with torch.autocast(photos.device.type, enabled=False):
         parts = [
             cosine_similarities(part.to(known.dtype), known).topk(min(neighbors, len(known)), dim=1).values.mean(dim=1)
-            for part in photos.split(_CHUNK)
+            for part in torch.split(photos, _CHUNK)
         ]
     return torch.cat(parts) / 2

@@ -47,6 +47,7 @@ _EXPORTS = {
     "simplify": "simplifying",
     "smooth": "smoothing",
     "trace": "tracing",
+    "trace_edges": "tracing",
     "truncate": "transforms",
     "visvalingam": "simplifying",
     "write": "writing",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from sketchkit.smoothing import cut_corners as cut_corners
     from sketchkit.smoothing import smooth as smooth
     from sketchkit.tracing import trace as trace
+    from sketchkit.tracing import trace_edges as trace_edges
     from sketchkit.transforms import drop_strokes as drop_strokes
     from sketchkit.transforms import fit as fit
     from sketchkit.transforms import jitter as jitter

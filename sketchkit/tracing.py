@@ -1,7 +1,8 @@
-"""Strokes out of an image of a drawing: lines thinned to one pixel, and followed straight on across crossings."""
+"""Strokes out of an image, of a drawing or of a photo's edges: thin lines, followed straight on across crossings."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from sketchkit.kernels.skeleton import chains, neighbor_counts, thin
 from sketchkit.simplifying import simplify
 from sketchkit.sketch import Sketch
 
-__all__ = ["trace"]
+__all__ = ["trace", "trace_edges"]
 
 # A stroke goes on across a crossing where it turns by less than 60 degrees.
 _STRAIGHT = -0.5
@@ -23,6 +24,8 @@ _STRAIGHT = -0.5
 _BRIDGE = 1.5
 # Luma of ITU-R BT.601, as Pillow's "L".
 _LUMA = np.array([0.299, 0.587, 0.114])
+# Of gray values a pixel, times 8 as Sobel's filter counts: below is noise, of JPEG for instance.
+_NOISE = 20.0
 
 
 def trace(image: NDArray[np.generic], *, threshold: float = 0.5, tolerance: float = 0.75) -> Sketch:
@@ -57,24 +60,66 @@ def trace(image: NDArray[np.generic], *, threshold: float = 0.5, tolerance: floa
     line = ink.copy()
     thin(line)
     if not line.any():
-        return Sketch.from_strokes([])
+        return simplify(Sketch.from_strokes([]), tolerance)
     lines = _Lines.of(line, 2 * ndimage.distance_transform_edt(ink) - 1)
     # The border is one pixel, and a pixel's middle half of one.
     strokes = sorted((_downwards(stroke[:, ::-1]) - 0.5 for stroke in lines.strokes()), key=_place)
     return simplify(Sketch.from_strokes(strokes), tolerance)
 
 
+def trace_edges(
+    photo: NDArray[np.generic], *, sigma: float = 1.5, share: float = 0.4, tolerance: float = 0.75
+) -> Sketch:
+    """Make a line drawing of a photo: where its brightness changes most, traced to strokes.
+
+    Of an object on a plain ground these are its outline and its inner edges, much as somebody would draw them. The
+    gradient is Sobel's (1968); what is steep is thinned and followed as by `trace`.
+
+    Args:
+        photo: (height, width, 3) or (height, width), uint8.
+        sigma: of the Gaussian that smooths it first, in pixels: small texture goes.
+        share: of the pixels where the brightness changes at all, how many become ink, 0 to 1.
+        tolerance: see `trace`.
+
+    Returns:
+        A drawing in pixels, the middle of the first pixel at (0.5, 0.5); without strokes where nothing changes.
+
+    Raises:
+        DataError: the photo is of another shape or type.
+        ParameterError: `sigma` or `tolerance` is below 0, or `share` not from 0 to 1.
+
+    Example:
+        >>> photo = np.full((64, 64, 3), 255, np.uint8)
+        >>> photo[16:48, 16:48] = (200, 40, 40)
+        >>> len(trace_edges(photo).strokes)  # the square's outline
+        1
+    """
+    if not (math.isfinite(sigma) and sigma >= 0):
+        raise ParameterError(f"sigma must be 0 or more, not {sigma}")
+    if not 0 <= share <= 1:
+        raise ParameterError(f"share must be from 0 to 1, not {share}")
+    gray = ndimage.gaussian_filter(_gray(photo).astype(np.float64), sigma)
+    steep = np.hypot(ndimage.sobel(gray, 0), ndimage.sobel(gray, 1))
+    changing = steep[steep > _NOISE / 5]
+    least = max(float(np.quantile(changing, 1 - share)), _NOISE) if len(changing) else np.inf
+    return trace(steep > least, tolerance=tolerance)
+
+
 def _ink(image: NDArray[np.generic], threshold: float) -> NDArray[np.bool_]:
     pixels = np.asarray(image)
     if pixels.dtype == np.bool_ and pixels.ndim == 2:
         return pixels
+    return np.asarray(_gray(pixels) <= 254 * (1 - threshold))
+
+
+def _gray(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise DataError(
-            f"an image must be (height, width) or (height, width, 3) in uint8, or (height, width) in bool, not "
+            f"an image must be (height, width) or (height, width, 3) in uint8, or (height, width) of ink in bool, not "
             f"{pixels.shape} in {pixels.dtype}"
         )
-    gray = pixels if pixels.ndim == 2 else pixels @ _LUMA
-    return np.asarray(gray <= 254 * (1 - threshold))
+    return pixels if pixels.ndim == 2 else np.asarray(pixels @ _LUMA)
 
 
 @dataclass(frozen=True, eq=False)

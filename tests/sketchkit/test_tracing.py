@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from sketchkit import Canvas, DataError, ParameterError, Sketch, rasterize, trace
+from sketchkit import Canvas, DataError, ParameterError, Sketch, rasterize, trace, trace_edges
 from sketchkit.kernels.skeleton import chains, neighbor_counts, thin
 
 DATA = Path(os.environ.get("SKETCHKIT_DATA", "../shared/data")) / "sketchy_raster" / "sketch"
@@ -167,6 +167,32 @@ def test_color_and_gray_and_bool_are_one():
     expected = trace(gray).points
     assert np.array_equal(trace(np.repeat(gray[..., None], 3, axis=2)).points, expected)
     assert np.array_equal(trace(gray < 127.5).points, expected)
+
+
+def test_the_edges_of_a_photo_are_its_outlines():
+    """A dark square with a light hole on a white ground: two rings, each within a pixel of the true border."""
+    photo = np.full((96, 96, 3), 255, np.uint8)
+    photo[20:76, 16:80] = (180, 60, 30)
+    photo[36:60, 40:56] = (240, 230, 220)
+    outer, inner = sorted(trace_edges(photo).strokes, key=lambda stroke: stroke[:, 1].min())
+    for stroke, (top, bottom, left, right) in ((outer, (20, 76, 16, 80)), (inner, (36, 60, 40, 56))):
+        assert np.array_equal(stroke[0], stroke[-1]), "closed"
+        found = [stroke[:, 1].min(), stroke[:, 1].max(), stroke[:, 0].min(), stroke[:, 0].max()]
+        assert found == pytest.approx([top, bottom, left, right], abs=1.01)
+        away = [min(abs(x - left), abs(x - right), abs(y - top), abs(y - bottom)) for x, y in stroke]
+        assert max(away) <= 2, "all on the border, corners a little rounded"
+
+
+def test_a_photo_without_edges_has_no_strokes():
+    generator = np.random.default_rng(0)
+    assert len(trace_edges(np.full((32, 32), 128, np.uint8)).strokes) == 0
+    assert len(trace_edges(generator.integers(250, 253, (64, 64, 3)).astype(np.uint8)).strokes) == 0, "noise of JPEG"
+
+
+@pytest.mark.parametrize("setting", [{"sigma": -1}, {"sigma": float("nan")}, {"share": 1.5}, {"tolerance": -1}])
+def test_what_edges_refuse(setting):
+    with pytest.raises(ParameterError):
+        trace_edges(np.zeros((8, 8), np.uint8), **setting)
 
 
 def test_what_it_refuses():
