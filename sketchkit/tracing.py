@@ -98,7 +98,7 @@ def trace_edges(
         raise ParameterError(f"sigma must be 0 or more, not {sigma}")
     if not 0 <= share <= 1:
         raise ParameterError(f"share must be from 0 to 1, not {share}")
-    gray = ndimage.gaussian_filter(_gray(photo).astype(np.float64), sigma)
+    gray = ndimage.gaussian_filter(_gray(photo), sigma)
     steep = np.hypot(ndimage.sobel(gray, 0), ndimage.sobel(gray, 1))
     changing = steep[steep > _NOISE / 5]
     least = max(float(np.quantile(changing, 1 - share)), _NOISE) if len(changing) else np.inf
@@ -112,14 +112,14 @@ def _ink(image: NDArray[np.generic], threshold: float) -> NDArray[np.bool_]:
     return np.asarray(_gray(pixels) <= 254 * (1 - threshold))
 
 
-def _gray(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def _gray(image: NDArray[np.generic]) -> NDArray[np.float64]:
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise DataError(
             f"an image must be (height, width) or (height, width, 3) in uint8, or (height, width) of ink in bool, not "
             f"{pixels.shape} in {pixels.dtype}"
         )
-    return pixels if pixels.ndim == 2 else np.asarray(pixels @ _LUMA)
+    return np.asarray(pixels if pixels.ndim == 2 else pixels @ _LUMA, np.float64)
 
 
 @dataclass(frozen=True, eq=False)
