@@ -152,6 +152,7 @@ def search(
     from sketchkit.recipes.embedding import embed_photos
     from sketchkit.recipes.exported import ExportedNetwork, SearchModel, is_export
     from sketchkit.recipes.gallery import Gallery
+    from sketchkit.recipes.photo_lines import embed_gallery
     from sketchkit.recipes.photos import photo_files
     from sketchkit.recipes.query_bank import QueryBank
 
@@ -164,7 +165,12 @@ def search(
     else:
         adapted = from_folder(AdaptedModel.from_pretrained, model, network)
     files = photo_files(photos)
-    embedded, bank = embed_photos(adapted, files, name="photos"), QueryBank.beside(model)
+    bank = QueryBank.beside(model)
+    embedded: torch.Tensor | dict[int, torch.Tensor]
+    if bank is None or not isinstance(adapted, AdaptedModel) or not bank.photo_lines:
+        embedded = embed_photos(adapted, files, name="photos")
+    else:
+        embedded = embed_gallery(adapted, files, adapted.canvases, weight=bank.photo_lines, name="photos")
     discounts = None if bank is None else bank.discounts(embedded)
     gallery = Gallery(embedded, [path.name for path in files], discounts)
     sizes = adapted.select(drawings)

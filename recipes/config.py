@@ -223,6 +223,9 @@ class StudentConfig(StudentNetwork):
     teachers see each pair as it is, and V1 other shapes in every epoch."""
     beta: float = 0.05
     """Huber threshold."""
+    photo_lines: float = 0.0
+    """Weight, in the gallery, of a photo's own edges, traced and drawn on the canvas that is asked with, beside the
+    photo itself (`with_lines`). The direct student and V1 are trained on such a gallery, V2 asks it. 0: none."""
     self_distillation: float = 0.0
     """Weight of what the largest canvas teaches the others: KL of their in-batch similarity softmaxes."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -240,6 +243,9 @@ class StudentConfig(StudentNetwork):
         _one_of("student.distillation", self.distillation, ("similarity", "triplet", "batch", "none"))
         _between("student.distillation_share", self.distillation_share, 0, 1)
         _at_least("student.self_distillation", self.self_distillation, 0)
+        _at_least("student.photo_lines", self.photo_lines, 0)
+        if self.photo_lines and self.training.keeps_frozen:
+            raise ParameterError("student.photo_lines are drawn anew: set student.training.variants=0")
         _at_least("student.taught_versions", self.taught_versions, 1)
         if self.taught_versions > 1 and self.training.keeps_frozen:
             raise ParameterError("student.taught_versions are drawn anew: set student.training.variants=0")

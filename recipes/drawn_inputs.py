@@ -16,6 +16,7 @@ from sketchkit.canvas import Canvas
 from sketchkit.rasterizing import rasterize
 from sketchkit.recipes.inputs import JITTER, by_owner, flipped
 from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.photo_lines import line_drawings
 from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.warping import PairedWarp, object_boxes
 from sketchkit.sketch_set import SketchSet
@@ -56,6 +57,7 @@ class DrawnInputs:
         bend: how much they are bent.
         warps: the only ones that pairs have, beside being as they are; with none, pairs are warped anew in each epoch.
         targets: the teacher's embeddings (photos or sketches of all versions, embedding_dim), when there is a teacher.
+        lines: a line drawing of each photo, which joins the batches as its own; None: there are none.
     """
 
     adapted: AdaptedModel
@@ -68,6 +70,7 @@ class DrawnInputs:
     bend: float = 0.0
     warps: Sequence[PairedWarp] = ()
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
+    lines: SketchSet | None = None
 
     @classmethod
     def load(
@@ -80,6 +83,7 @@ class DrawnInputs:
         mirror: bool,
         stretch: float = 0.0,
         bend: float = 0.0,
+        lines: bool = False,
     ) -> DrawnInputs:
         """Read the photos of a paired set.
 
@@ -91,9 +95,11 @@ class DrawnInputs:
             mirror: mirror half of the pairs.
             stretch: how much pairs are stretched and sheared; see `PairedWarp.draw`.
             bend: how much they are bent.
+            lines: whether photos have line drawings beside them, their own edges.
         """
         photos = load_photos(pairs.photo_paths, photo_size)
-        return cls(adapted, photos, pairs.sketches, pairs.photo_of_sketch, canvases, mirror, stretch, bend)
+        drawn = line_drawings(pairs.photo_paths) if lines else None
+        return cls(adapted, photos, pairs.sketches, pairs.photo_of_sketch, canvases, mirror, stretch, bend, lines=drawn)
 
     def steps_per_epoch(self, batch_photos: int) -> int:
         """How many batches a pass over the photos has: of like sizes, as a contrast among few is an easy one.
@@ -106,10 +112,12 @@ class DrawnInputs:
     def batches(self, epoch: int, *, batch_photos: int, sketches_per_photo: int, seed: int) -> Iterator[dict[str, Any]]:
         """The batches of one epoch, the same each time it is asked for; see `TrainingInputs.batches`.
 
-        All sketches are jittered anew for the epoch. A photo and its sketches share the mirror flag and the warp.
+        All sketches are jittered anew for the epoch. A photo and its sketches share the mirror flag and the warp. Where
+        photos have `lines`, a batch has those of its photos too, `lines`, as `sketches`.
         """
         generator = np.random.default_rng([seed, epoch, 5])
         drawings = jitter(self.sketches, seed=int(generator.integers(2**31)), **JITTER)
+        lines = None if self.lines is None else jitter(self.lines, seed=_lines_seed(seed, epoch), **JITTER)
         order = generator.permutation(len(self.photos))
         owned = by_owner(self.photo_of_sketch, len(order))
         for chosen in np.array_split(order, self.steps_per_epoch(batch_photos)):
@@ -119,13 +127,21 @@ class DrawnInputs:
             drawn = np.concatenate(picked)
             negative = (owner + generator.integers(1, len(chosen), len(drawn))) % len(chosen)
             version = generator.integers(0, 1 + len(self.warps), len(chosen)) if self.warps else np.zeros_like(chosen)
-            photos, sketches = self._warped(chosen, drawings[drawn], owner, version, generator)
+            warp = self._warp(chosen, version, generator)
+            photos, sketches = self.photos[chosen], drawings[drawn]
+            if warp is not None:
+                photos = warp.photos(photos, self._boxes[chosen])
+                sketches = warp.sketches(sketches, owner)
             batch: dict[str, Any] = {
                 "photos": _last(self.adapted.photo_inputs(_mirrored(photos, mirrored))),
                 "sketches": {canvas.size: self._images(sketches, canvas, mirrored[owner]) for canvas in self.canvases},
                 "owner": torch.from_numpy(owner),
                 "negative": torch.from_numpy(negative),
             }
+            if lines is not None:
+                own = lines[chosen]
+                own = own if warp is None else warp.sketches(own, np.arange(len(chosen)))
+                batch["lines"] = {canvas.size: self._images(own, canvas, mirrored) for canvas in self.canvases}
             if self.targets:
                 batch["teacher_photos"] = self.targets["photos"][version * len(order) + chosen]
                 batch["teacher_sketches"] = self.targets["sketches"][version[owner] * len(drawings) + drawn]
@@ -146,22 +162,20 @@ class DrawnInputs:
     def _boxes(self) -> NDArray[np.float64]:
         return object_boxes(self.photos)
 
-    def _warped(
-        self,
-        chosen: NDArray[np.int64],
-        sketches: SketchSet,
-        owner: NDArray[np.int64],
-        version: NDArray[np.int64],
-        generator: np.random.Generator,
-    ) -> tuple[NDArray[np.uint8], SketchSet]:
-        photos = self.photos[chosen]
+    def _warp(
+        self, chosen: NDArray[np.int64], version: NDArray[np.int64], generator: np.random.Generator
+    ) -> PairedWarp | None:
+        """How the chosen pairs are bent; None where they stay as they are."""
         if self.warps:
-            warp = PairedWarp.picked(self.warps, version, chosen)
-        elif self.stretch or self.bend:
-            warp = PairedWarp.draw(generator, len(chosen), stretch=self.stretch, bend=self.bend)
-        else:
-            return photos, sketches
-        return warp.photos(photos, self._boxes[chosen]), warp.sketches(sketches, owner)
+            return PairedWarp.picked(self.warps, version, chosen)
+        if self.stretch or self.bend:
+            return PairedWarp.draw(generator, len(chosen), stretch=self.stretch, bend=self.bend)
+        return None
+
+
+def _lines_seed(seed: int, epoch: int) -> int:
+    """Of its own: what else is drawn by lot stays the same with lines and without."""
+    return int(np.random.default_rng([seed, epoch, 7]).integers(2**31))
 
 
 def _mirrored(pixels: NDArray[np.uint8], which: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -166,7 +166,8 @@ def train_direct(this: FgsbirRun) -> Trained[AdaptedModel]:
     trained = stage.finished()
     if trained is None:
         model = _new(this, student, this.canvases)
-        trained = _train(this, stage, "direct student", model, student.training, this.canvases[-1:])
+        lines = student.photo_lines > 0
+        trained = _train(this, stage, "direct student", model, student.training, this.canvases[-1:], lines=lines)
     return _load(stage, trained, student)
 
 
@@ -188,7 +189,8 @@ def train_v1(this: FgsbirRun, teacher: AdaptedModel | Mapping[str, torch.Tensor]
                 teacher = teacher_embeddings(this, teacher)
             targets = dict(teacher)
         model = _new(this, student, this.canvases)
-        trained = _train(this, stage, "V1", model, student.training, this.canvases, targets)
+        lines = student.photo_lines > 0
+        trained = _train(this, stage, "V1", model, student.training, this.canvases, targets, lines=lines)
     return _load(stage, trained, student)
 
 
@@ -240,13 +242,14 @@ def _train(
     targets: dict[str, torch.Tensor] | None = None,
     *,
     precision: str = "fp32",
+    lines: bool = False,
 ) -> dict[str, Any]:
     """Train all but the frozen blocks; batch norm keeps its ImageNet statistics, its scale and shift are trained."""
     started = time.monotonic()
     model = channels_last(model)
     front, kept = FrozenFront(model, training.frozen_blocks), training.keeps_frozen
     with reduced_precision(precision):
-        inputs = _inputs(this, front, training, canvases, name)
+        inputs = _inputs(this, front, training, canvases, name, lines=lines)
     if targets:
         inputs = replace(inputs, targets=targets)
         if isinstance(inputs, DrawnInputs):
@@ -300,7 +303,13 @@ def _load(stage: StageFolder, finished: dict[str, Any], config: TeacherConfig | 
 
 
 def _inputs(
-    this: FgsbirRun, front: FrozenFront, training: TrainingConfig, canvases: tuple[Canvas, ...], name: str
+    this: FgsbirRun,
+    front: FrozenFront,
+    training: TrainingConfig,
+    canvases: tuple[Canvas, ...],
+    name: str,
+    *,
+    lines: bool = False,
 ) -> TrainingInputs | DrawnInputs:
     photo_size = this.config.data.photo_size
     if not training.keeps_frozen:
@@ -312,6 +321,7 @@ def _inputs(
             mirror=training.mirror,
             stretch=training.stretch,
             bend=training.bend,
+            lines=lines,
         )
     return TrainingInputs.compute(
         front,

@@ -18,11 +18,12 @@ from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.canvas import Canvas
 from sketchkit.measures import measure
 from sketchkit.recipes.datasets import DATASETS
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
+from sketchkit.recipes.embedding import embed_on_canvases
 from sketchkit.recipes.evaluation import accuracy, bootstrap_interval, rankings, ranks
 from sketchkit.recipes.examples import retrieved_examples
 from sketchkit.recipes.gallery import Gallery
-from sketchkit.recipes.measuring import measure_selection, of_chosen, time_queries
+from sketchkit.recipes.measuring import measure_selection, time_queries
+from sketchkit.recipes.photo_lines import embed_gallery
 from sketchkit.recipes.policy import Selection
 from sketchkit.recipes.predictions import Answer, answers_from_order
 from sketchkit.recipes.query_bank import QueryBank
@@ -43,10 +44,10 @@ _ABSTRACTION = ("abstraction", "strokes", "corners", "ink", "stroke_length", "tu
 
 @dataclass(frozen=True, eq=False)
 class _Evaluated:
-    """One model over the test pairs; canvas size -> embeddings, the photos' discounts, ranks, and FLOPs of a pass."""
+    """One model over the test pairs; canvas size -> gallery, sketches, discounts, ranks, and FLOPs of a pass."""
 
     bank: QueryBank
-    photos: torch.Tensor
+    gallery: dict[int, torch.Tensor]
     sketches: dict[int, torch.Tensor]
     discounts: dict[int, torch.Tensor]
     ranks: dict[int, NDArray[np.int64]]
@@ -75,10 +76,9 @@ def measure_run(
     chosen = selection.v2.select(test.sketches)
     selector = selection.v2.cost(test.sketches).selector
     v1 = evaluated["v1"]
-    v2_embeddings = of_chosen(v1.sketches, chosen)
-    v2_discounts = torch.stack([v1.discounts[int(size)] for size in chosen])
-    v2_ranks = ranks(v2_embeddings, v1.photos, test.photo_of_sketch, v2_discounts)
-    v2_order = rankings(v2_embeddings, v1.photos, test.photo_of_sketch, v2_discounts)
+    orders = {name: _orders(each, owners) for name, each in evaluated.items()}
+    v2_ranks = np.array([v1.ranks[int(size)][row] for row, size in enumerate(chosen)])
+    v2_order = np.array([orders["v1"][int(size)][row] for row, size in enumerate(chosen)])
     rows = [
         _row(this, "teacher", models["teacher"], evaluated["teacher"], this.teacher_canvas),
         _row(this, "direct", models["direct"], evaluated["direct"], largest),
@@ -98,7 +98,7 @@ def measure_run(
         "per_canvas": {
             name: {
                 str(size): {f"acc@{top}": accuracy(found, top) for top in _TOPS}
-                | {"acc@1, cosine": accuracy(ranks(evaluated[name].sketches[size], evaluated[name].photos, owners), 1)}
+                | {"acc@1, cosine": _undiscounted(evaluated[name], size, owners)}
                 for size, found in evaluated[name].ranks.items()
             }
             for name in ("direct", "v1")
@@ -111,14 +111,22 @@ def measure_run(
         "examples": retrieved_examples(test, chosen, v2_order, v2_ranks, this.config.evaluation.examples),
     }
     predictions = {
-        f"{name}@{size}": _answers(
-            test, rankings(embedded, model.photos, test.photo_of_sketch, model.discounts[size]), size
-        )
-        for name, model in evaluated.items()
-        for size, embedded in model.sketches.items()
+        f"{name}@{size}": _answers(test, order, size) for name, each in orders.items() for size, order in each.items()
     }
     predictions["v2"] = _answers(test, v2_order, chosen.tolist())
     return results, predictions, v1.bank
+
+
+def _orders(evaluated: _Evaluated, owners: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+    """Canvas size -> the gallery in the order in which it answers each sketch, (sketches, photos)."""
+    return {
+        size: rankings(embedded, evaluated.gallery[size], owners, evaluated.discounts[size])
+        for size, embedded in evaluated.sketches.items()
+    }
+
+
+def _undiscounted(evaluated: _Evaluated, size: int, owners: NDArray[np.int64]) -> float:
+    return accuracy(ranks(evaluated.sketches[size], evaluated.gallery[size], owners), 1)
 
 
 def _answers(test: PairedSet, order: NDArray[np.int64], canvases: int | Sequence[int]) -> list[Answer]:
@@ -129,16 +137,18 @@ def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequenc
     train, test = this.pairs.train, this.pairs.test
     neighbors = this.config.evaluation.hub_neighbors
     with this.precision(name):
-        photos = embed_photos(model, test.photo_paths, name=f"{name}: test photos")
+        weight = 0.0 if name == "teacher" else this.config.student.photo_lines
+        gallery = embed_gallery(model, test.photo_paths, canvases, weight=weight, name=f"{name}: test photos")
         sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
         known = f"{name}: training sketches"
-        bank = QueryBank.of(model, train.sketches, canvases, neighbors=neighbors, name=known)
-    discounts = bank.discounts(photos)
+        bank = QueryBank.of(model, train.sketches, canvases, neighbors=neighbors, photo_lines=weight, name=known)
+    discounts = bank.discounts(gallery)
     found = {
-        size: ranks(embedded, photos, test.photo_of_sketch, discounts[size]) for size, embedded in sketches.items()
+        size: ranks(embedded, gallery[size], test.photo_of_sketch, discounts[size])
+        for size, embedded in sketches.items()
     }
     flops = {size: float(each.flops) for size, each in model.cost().per_canvas.items()}
-    return _Evaluated(bank, photos, sketches, discounts, found, flops)
+    return _Evaluated(bank, gallery, sketches, discounts, found, flops)
 
 
 def _row(this: FgsbirRun, name: str, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas) -> dict[str, Any]:
@@ -189,7 +199,7 @@ def _milliseconds(
     this: FgsbirRun, model: AdaptedModel, evaluated: _Evaluated, canvas: Canvas | None, name: str
 ) -> dict[str, float]:
     """Select (V2), rasterize, embed, search."""
-    gallery = Gallery(evaluated.photos, this.pairs.test.photo_keys, evaluated.discounts)
+    gallery = Gallery(evaluated.gallery, this.pairs.test.photo_keys, evaluated.discounts)
 
     @torch.no_grad()
     def query(sketch: Sketch) -> None:
@@ -209,7 +219,7 @@ def _ink_curve(this: FgsbirRun, v1: AdaptedModel, whole: _Evaluated) -> dict[str
     for share in _INK_SHARES:
         part = truncate(test.sketches, share)
         embedded = embed_on_canvases(v1, part, [canvas], name=f"v1: first {share:.0%} of the ink")[canvas.size]
-        found = ranks(embedded, whole.photos, test.photo_of_sketch, whole.discounts[canvas.size])
+        found = ranks(embedded, whole.gallery[canvas.size], test.photo_of_sketch, whole.discounts[canvas.size])
         for top in _TOPS:
             curve[f"acc@{top}"].append(accuracy(found, top))
         curve["mean_rank"].append(float(found.mean()))

@@ -18,6 +18,7 @@ from sketchkit.adapters.distillation import (
 from sketchkit.adapters.retrieval_losses import info_nce, triplet_loss
 from sketchkit.recipes.config import StudentConfig, TrainingConfig
 from sketchkit.recipes.drawn_inputs import SketchesByShape
+from sketchkit.recipes.photo_lines import with_lines
 
 __all__ = ["DistilledRetrieval", "Retrieval"]
 
@@ -40,15 +41,18 @@ class Retrieval(nn.Module):
         with passing("photos"):
             photos = self.adapted.embed(batch["photos"])
         sketches = {size: self._embedded(images, size) for size, images in batch["sketches"].items()}
+        lines = {size: self._embedded(images, size) for size, images in batch.get("lines", {}).items()}
+        weight = self.student.photo_lines
+        gallery = {size: with_lines(photos, lines[size], weight) if lines else photos for size in sketches}
         largest = max(sketches)
         parts: dict[str, list[torch.Tensor]] = {}
 
         def loss_at(size: int) -> torch.Tensor:
-            terms = self.terms(sketches[size], photos, batch)
+            terms = self.terms(sketches[size], gallery[size], batch)
             if self.student.self_distillation and size != largest:
                 terms["self-distillation"] = (
                     self.student.self_distillation,
-                    self.taught(sketches[size], photos, sketches[largest].detach(), photos.detach()),
+                    self.taught(sketches[size], gallery[size], sketches[largest].detach(), gallery[largest].detach()),
                 )
             for name, (_, value) in terms.items():
                 parts.setdefault(name, []).append(value.detach())

@@ -22,11 +22,12 @@ from sketchkit.adapters.selector import CanvasSelector, canvas_reward, policy_gr
 from sketchkit.canvas import Canvas
 from sketchkit.errors import DataError
 from sketchkit.recipes.config import SelectorConfig
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
+from sketchkit.recipes.embedding import embed_on_canvases
 from sketchkit.recipes.evaluation import ranks
 from sketchkit.recipes.fitting import fit
 from sketchkit.recipes.frame import Run
 from sketchkit.recipes.inputs import jittered
+from sketchkit.recipes.photo_lines import embed_gallery
 from sketchkit.recipes.run_folder import StageFolder
 from sketchkit.sketch_set import SketchSet
 
@@ -81,7 +82,7 @@ class CanvasOutcomes:
 @torch.no_grad()
 def canvas_outcomes(
     embeddings: dict[int, torch.Tensor],
-    photos: torch.Tensor,
+    photos: torch.Tensor | Mapping[int, torch.Tensor],
     photo_of_sketch: NDArray[np.int64],
     flops: Sequence[float],
     *,
@@ -92,7 +93,7 @@ def canvas_outcomes(
 
     Args:
         embeddings: canvas size -> (sketches, embedding_dim).
-        photos: (photos, embedding_dim), the gallery.
+        photos: (photos, embedding_dim), the gallery, or one for each canvas.
         photo_of_sketch: (sketches,) index of the right photo.
         flops: of each canvas, in the order of `embeddings`.
         margin: of the triplet loss, which is of plain distances.
@@ -101,8 +102,9 @@ def canvas_outcomes(
     found, losses = [], []
     for size, sketches in embeddings.items():
         discount = None if discounts is None else discounts[size]
-        found.append(torch.from_numpy(ranks(sketches, photos, photo_of_sketch, discount)))
-        distances = pairwise_distances(sketches, photos)
+        gallery = photos if isinstance(photos, torch.Tensor) else photos[size]
+        found.append(torch.from_numpy(ranks(sketches, gallery, photo_of_sketch, discount)))
+        distances = pairwise_distances(sketches, gallery)
         right = distances[torch.arange(len(sketches)), torch.from_numpy(photo_of_sketch)]
         others = distances.scatter(1, torch.from_numpy(photo_of_sketch)[:, None], float("inf"))
         losses.append((margin + right - others.min(dim=1).values).clamp_min(0))
@@ -185,7 +187,7 @@ def training_outcomes(this: FgsbirRun, v1: AdaptedModel) -> tuple[SketchSet, Can
     sketches = SketchSet.concat([jittered(train.sketches, version, this.config.seed) for version in versions])
     owners: NDArray[np.int64] = np.tile(train.photo_of_sketch, len(versions))
     embeddings = embed_on_canvases(v1, sketches, this.canvases, name="V2: sketches")
-    photos = embed_photos(v1, train.photo_paths, name="V2: photos")
+    photos = embed_gallery(v1, train.photo_paths, this.canvases, weight=student.photo_lines, name="V2: photos")
     flops = [each.flops for each in v1.cost().per_canvas.values()]
     return sketches, canvas_outcomes(embeddings, photos, owners, flops, margin=student.training.margin)
 

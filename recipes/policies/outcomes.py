@@ -83,7 +83,7 @@ class Outcomes:
         sketches: SketchSet,
         photo_of_sketch: NDArray[np.int64],
         embeddings: Mapping[int, torch.Tensor],
-        photos: torch.Tensor,
+        photos: torch.Tensor | Mapping[int, torch.Tensor],
         flops: ArrayLike,
         *,
         discounts: Mapping[int, torch.Tensor] | None = None,
@@ -98,7 +98,7 @@ class Outcomes:
             sketches: n drawings.
             photo_of_sketch: (n,) index of the right photo.
             embeddings: canvas size -> (n, embedding_dim), L2-normalized, the cheapest canvas first.
-            photos: (photos, embedding_dim), L2-normalized: the gallery.
+            photos: (photos, embedding_dim), L2-normalized: the gallery, or one for each canvas.
             flops: (n, K) or (K,), of the student's pass on each canvas.
             discounts: canvas size -> (photos,), taken off the similarities; see `hub_discounts`.
             margin: of the triplet loss.
@@ -120,16 +120,17 @@ class Outcomes:
             ([[2, 1]], [[1, 0]], [[0.0, 1.0]])
         """
         count = len(sketches)
+        gallery = {size: photos if isinstance(photos, torch.Tensor) else photos[size] for size in embeddings}
         for size, embedded in embeddings.items():
-            _check_shape(f"embeddings of {size} px", embedded, (count, photos.shape[-1]))
+            _check_shape(f"embeddings of {size} px", embedded, (count, gallery[size].shape[-1]))
         _check_shape("photo_of_sketch", photo_of_sketch, (count,))
         spent = np.broadcast_to(np.asarray(flops, np.float64), (count, len(embeddings))).copy()
         means = spent.mean(axis=0)
-        table = canvas_outcomes(dict(embeddings), photos, photo_of_sketch, means, margin=margin, discounts=discounts)
-        similar = torch.stack([embedded.double() @ photos.double().T for embedded in embeddings.values()], 1)
+        table = canvas_outcomes(dict(embeddings), gallery, photo_of_sketch, means, margin=margin, discounts=discounts)
+        similar = torch.stack([each.double() @ gallery[size].double().T for size, each in embeddings.items()], 1)
         if discounts is not None:
             similar -= torch.stack([discounts[size].double() for size in embeddings])
-        highest, nearest = similar.topk(min(_TOP, len(photos)), dim=-1)
+        highest, nearest = similar.topk(min(_TOP, similar.shape[-1]), dim=-1)
         kept = torch.stack(list(embeddings.values()), 1).numpy().astype(np.float16) if keep_embeddings else None
         return cls(
             sketches,
@@ -140,7 +141,7 @@ class Outcomes:
             highest.numpy().astype(np.float32),
             table.triplet_losses.numpy(),
             spent,
-            2.0 * photos.numel(),
+            2.0 * max(each.numel() for each in gallery.values()),
             fold,
             seed,
             kept,

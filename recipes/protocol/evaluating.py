@@ -12,12 +12,14 @@ from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.cost import cost
-from sketchkit.recipes.embedding import embed_on_canvases, embed_photos
+from sketchkit.recipes.config import FgsbirConfig
+from sketchkit.recipes.embedding import embed_on_canvases
 from sketchkit.recipes.evaluation import accuracy, ranks
 from sketchkit.recipes.fgsbir import FgsbirRun
 from sketchkit.recipes.frame import Trained
 from sketchkit.recipes.measurement import embedding_parameters, environment
 from sketchkit.recipes.pairs import PairedSet
+from sketchkit.recipes.photo_lines import embed_gallery
 from sketchkit.recipes.policies.outcomes import Outcomes
 from sketchkit.recipes.protocol.cells import Cell
 from sketchkit.recipes.query_bank import QueryBank
@@ -63,12 +65,12 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
     """
     model, test, place = trained.model, this.pairs.test, cell.place
     with this.precision(cell.kind):
-        photos, sketches = _embedded(model, test, f"{cell}: ")
+        gallery, sketches = _embedded(model, test, _lines_weight(cell.kind, cell.config), f"{cell}: ")
         neighbors, known = cell.config.evaluation.hub_neighbors, this.pairs.train.sketches
         bank = QueryBank.of(model, known, model.canvases, neighbors=neighbors, name=f"{cell}: training sketches")
-    discounts = bank.discounts(photos)
-    found = _ranks(test, photos, sketches, discounts)
-    plain = _ranks(test, photos, sketches, None)
+    discounts = bank.discounts(gallery)
+    found = _ranks(test, gallery, sketches, discounts)
+    plain = _ranks(test, gallery, sketches, None)
     flops = pass_flops(model, test.sketches)
     epochs = len(trained.history)
     keys = [str(key) for key in test.sketches.columns["key"]]
@@ -107,7 +109,7 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
             test.sketches,
             test.photo_of_sketch,
             sketches,
-            photos,
+            gallery,
             np.stack([flops[size] for size in sketches], axis=1),
             discounts=discounts,
             margin=this.config.student.training.margin,
@@ -117,7 +119,7 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
     return Found(record, concat_ranks(tables), outcomes)
 
 
-def acc_per_canvas(model: AdaptedModel, test: PairedSet) -> dict[str, float]:
+def acc_per_canvas(model: AdaptedModel, test: PairedSet, photo_lines: float = 0.0) -> dict[str, float]:
     """acc@1 on each canvas by similarity alone, named for the history of a training.
 
     A training may be evaluated with or without discounts later; what is watched is the same for both.
@@ -125,8 +127,9 @@ def acc_per_canvas(model: AdaptedModel, test: PairedSet) -> dict[str, float]:
     Args:
         model: under training.
         test: the pairs that are evaluated.
+        photo_lines: of the network's training; see `with_lines`.
     """
-    found = _ranks(test, *_embedded(model, test, "watched: "), None)
+    found = _ranks(test, *_embedded(model, test, photo_lines, "watched: "), None)
     return {f"{_WATCHED}{size}": accuracy(each, 1) for size, each in found.items()}
 
 
@@ -158,17 +161,25 @@ def _pass(model: AdaptedModel, embedding: nn.Module, shape: tuple[int, int], cha
     return _PASSES[key]
 
 
-def _embedded(model: AdaptedModel, test: PairedSet, name: str) -> tuple[torch.Tensor, Embeddings]:
-    photos = embed_photos(model, test.photo_paths, name=f"{name}photos")
-    return photos, embed_on_canvases(model, test.sketches, model.canvases, name=f"{name}sketches")
+def _lines_weight(kind: str, config: FgsbirConfig) -> float:
+    return 0.0 if kind == "teacher" else config.student.photo_lines
+
+
+def _embedded(
+    model: AdaptedModel, test: PairedSet, photo_lines: float, name: str
+) -> tuple[dict[int, torch.Tensor], dict[int, torch.Tensor]]:
+    """Canvas size -> gallery vectors, and the sketches' embeddings."""
+    canvases = model.canvases
+    gallery = embed_gallery(model, test.photo_paths, canvases, weight=photo_lines, name=f"{name}photos")
+    return gallery, embed_on_canvases(model, test.sketches, canvases, name=f"{name}sketches")
 
 
 def _ranks(
-    test: PairedSet, photos: torch.Tensor, sketches: Embeddings, discounts: Embeddings | None
+    test: PairedSet, gallery: Embeddings, sketches: Embeddings, discounts: Embeddings | None
 ) -> dict[int, NDArray[np.int64]]:
     """Canvas size -> ranks of the right photos, (sketches,)."""
     return {
-        size: ranks(embedded, photos, test.photo_of_sketch, None if discounts is None else discounts[size])
+        size: ranks(embedded, gallery[size], test.photo_of_sketch, None if discounts is None else discounts[size])
         for size, embedded in sketches.items()
     }
 

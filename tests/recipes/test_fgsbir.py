@@ -14,6 +14,7 @@ from sketchkit import SketchSet, read, write
 from sketchkit.adapters import AdaptedModel, hub_discounts
 from sketchkit.recipes.config import load_config
 from sketchkit.recipes.fgsbir import run
+from sketchkit.recipes.photo_lines import embed_gallery
 from sketchkit.recipes.photos import load_photos, photo_files
 from sketchkit.sketch import Sketch
 
@@ -176,10 +177,14 @@ def test_kill_9_in_each_stage_then_the_same_command_ends_with_the_same_table(
 def test_kill_9_in_trainings_that_draw_anew_ends_like_an_undisturbed_run(
     paired_folder, tiny_config, small_teacher, tmp_path
 ):
-    """Nothing is kept of frozen blocks: each epoch's jitter and stretch come from the seed, whoever draws them."""
+    """Nothing is kept of frozen blocks: each epoch's jitter and stretch come from the seed, whoever draws them.
+
+    With photos' edges in the gallery, which V2 asks in a search too.
+    """
     words = [f"data.root={paired_folder}", *small_teacher, "evaluation.examples=0"]
     words += ["teacher.training.variants=0", "teacher.training.epochs=3", "teacher.training.stretch=0.3"]
     words += ["student.training.frozen_blocks=0", "student.training.epochs=3", "student.training.stretch=0.3"]
+    words += ["student.photo_lines=0.5"]
     run(load_config(str(tiny_config), [*words, f"out={tmp_path / 'undisturbed'}"]), command="sketchkit fgsbir tiny")
     out = tmp_path / "run"
     command = [*COMMAND, "fgsbir", str(tiny_config), *words, f"out={out}"]
@@ -195,3 +200,16 @@ def test_kill_9_in_trainings_that_draw_anew_ends_like_an_undisturbed_run(
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert outcome(out) == outcome(tmp_path / "undisturbed")
+    drawing = paired_folder / "sketch" / "shape03-1.svg"
+    found = call("search", str(out / "v2" / "model"), str(paired_folder / "photo"), str(drawing), "--top", "3")
+    model, paths = AdaptedModel.from_pretrained(out / "v2" / "model"), photo_files(paired_folder / "photo")
+    size = int(model.select(Sketch.from_svg(drawing))[0])
+    gallery = embed_gallery(model, paths, model.canvases, weight=0.5, name="photos")[size]
+    with torch.no_grad():
+        similarity = (model.embed_sketches(Sketch.from_svg(drawing)) @ gallery.T)[0]
+    with safetensors.safe_open(out / "v2" / "model" / "query_bank.safetensors", "pt") as bank:
+        discounts = hub_discounts(gallery, bank.get_tensor(str(size)).float(), neighbors=10)
+    similarity -= discounts - discounts.mean()
+    assert [float(line.split()[0]) for line in found.stdout.splitlines()[1:]] == pytest.approx(
+        similarity.sort(descending=True)[0][:3].tolist(), abs=2e-4
+    )
