@@ -37,6 +37,8 @@ __all__ = [
     "told_network",
 ]
 
+_LATER = ("photo_lines",)
+
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 # Name -> what it named, and the hash of its source: once a process, since the file may be edited while it is training.
 _SOURCES: dict[str, tuple[object, str]] = {}
@@ -119,10 +121,13 @@ def own_source(network: str) -> str:
 def settings_of(config: TeacherNetwork | StudentNetwork) -> dict[str, Any]:
     """All that the training of a network depends on: its settings, and of an own one the source.
 
+    A setting that came later is left out where it does nothing: what was trained before it is still taken up.
+
     Args:
         config: of teacher or student, in any recipe.
     """
-    return asdict(config) | ({"source": own_source(config.network)} if is_own(config.network) else {})
+    settings = {name: value for name, value in asdict(config).items() if value or name not in _LATER}
+    return settings | ({"source": own_source(config.network)} if is_own(config.network) else {})
 
 
 def current_folder_first(*networks: str | None) -> None:

@@ -17,6 +17,7 @@ from sketchkit.recipes.drawn_inputs import DrawnInputs
 from sketchkit.recipes.embedding import embed_photos
 from sketchkit.recipes.gallery import Gallery
 from sketchkit.recipes.objectives import Retrieval
+from sketchkit.recipes.own_networks import settings_of
 from sketchkit.recipes.photo_lines import embed_gallery, line_drawings, with_lines
 from sketchkit.recipes.photos import load_photos
 from sketchkit.recipes.policies.outcomes import Outcomes
@@ -144,3 +145,9 @@ def test_length_one_and_nothing_without_a_weight():
     photos, drawn = unit(5, 7), unit(5, 8)
     assert with_lines(photos, drawn, 0.0) is photos
     assert with_lines(photos, drawn, 2.0).norm(dim=1).numpy() == pytest.approx(np.ones(5))
+
+
+def test_trainings_of_before_there_were_lines_are_taken_up():
+    """Their settings had no such entry, so one of 0 is none, also in the fingerprints of stages and cells."""
+    assert "photo_lines" not in settings_of(StudentConfig())
+    assert settings_of(load_config("chairv2", ["student.photo_lines=0.5"]).student)["photo_lines"] == 0.5
