@@ -37,6 +37,7 @@ __all__ = [
     "told_network",
 ]
 
+# Settings that were not there in trainings that are still taken up.
 _LATER = ("photo_lines",)
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")

@@ -18,6 +18,7 @@ from sketchkit.errors import MissingDataError, ParameterError, SketchkitError
 from sketchkit.recipes.config import load_config
 from sketchkit.recipes.own_networks import current_folder_first, own_network, own_source, settings_of
 from sketchkit.recipes.photos import load_photos, photo_files
+from sketchkit.recipes.query_bank import QueryBank
 from sketchkit.recipes.recognition.recognizer import CategoryHead, Recognizer
 
 from command_line import COMMAND, call, refused
@@ -338,6 +339,8 @@ def test_a_killed_run_goes_on_and_its_folder_is_searched(own, words, paired_fold
     with torch.no_grad():
         photos = model.embed_photos(load_photos(paths, 64))
         similarity = (model.embed_sketches(Sketch.from_svg(drawing)) @ photos.T)[0]
+    size = int(model.select(Sketch.from_svg(drawing))[0])
+    similarity -= QueryBank.beside(Path("run/v2/model")).discounts(photos)[size]
     said = [float(line.split()[0]) for line in found.stdout.splitlines()[1:]]
     assert said == pytest.approx(similarity.sort(descending=True)[0][:3].tolist(), abs=2e-4)
     refused(main_here(*search), "a PhoneNet that only you can build", "--network mymodule:PhoneNet")
