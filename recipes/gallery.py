@@ -71,7 +71,7 @@ class Gallery:
         Args:
             queries: (queries, embedding_dim), L2-normalized.
             top: how many; at most as many as there are photos.
-            canvases: (queries,) the size that each was drawn at; needed where photos or their discounts differ by canvas.
+            canvases: (queries,) sizes that they were drawn at; needed where photos or their discounts differ by canvas.
 
         Raises:
             ParameterError: photos differ by canvas, and it is not said on which of these each query is.
