@@ -174,7 +174,7 @@ def test_kill_9_in_each_stage_then_the_same_command_ends_with_the_same_table(
     assert {path: path.read_bytes() for path in finished} == finished
 
 
-def test_kill_9_in_trainings_that_draw_anew_ends_like_an_undisturbed_run(
+def test_kill_9_in_a_training_that_draws_anew_ends_like_an_undisturbed_run(
     paired_folder, tiny_config, small_teacher, tmp_path
 ):
     """Nothing is kept of frozen blocks: each epoch's jitter and stretch come from the seed, whoever draws them.
@@ -188,15 +188,14 @@ def test_kill_9_in_trainings_that_draw_anew_ends_like_an_undisturbed_run(
     run(load_config(str(tiny_config), [*words, f"out={tmp_path / 'undisturbed'}"]), command="sketchkit fgsbir tiny")
     out = tmp_path / "run"
     command = [*COMMAND, "fgsbir", str(tiny_config), *words, f"out={out}"]
-    for stage in ("teacher", "v1"):
-        with (tmp_path / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-            while not (out / stage / "checkpoint.pt").exists():
-                assert process.poll() is None, (tmp_path / "log").read_text()
-                time.sleep(0.01)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        assert not (out / stage / "done.json").exists(), "it was killed in the middle of this training"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        while not (out / "v1" / "checkpoint.pt").exists():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (out / "v1" / "done.json").exists(), "it was killed in the middle of this training"
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert outcome(out) == outcome(tmp_path / "undisturbed")
