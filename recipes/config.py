@@ -325,6 +325,10 @@ class FgsbirConfig(RunConfig):
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """The measurements."""
 
+    def photo_lines(self, model: str) -> float:
+        """The weight of photos' edges in the gallery that a `model` is asked with: `teacher` has none, students do."""
+        return 0.0 if model == "teacher" else self.student.photo_lines
+
 
 def load_config(source: str | None, overrides: Sequence[str] = ()) -> FgsbirConfig:
     """Read a configuration: a YAML file or the name of a shipped one, then `key=value` words over it.

@@ -16,9 +16,9 @@ from sketchkit import reading
 from sketchkit.errors import DataError, MissingDataError, MissingDependencyError, ParameterError
 from sketchkit.formats.svg import read_svg
 from sketchkit.recipes.pairs import PairedSet
-from sketchkit.recipes.photos import photo_files
+from sketchkit.recipes.photos import IMAGES, is_hidden, photo_files
 from sketchkit.recipes.progress import note, progress
-from sketchkit.recipes.traced import IMAGES, TRACED, trace_files
+from sketchkit.recipes.traced import TRACED, trace_files
 from sketchkit.sketch_set import SketchSet
 
 __all__ = ["DATASETS", "PairedSource", "key_hash", "load_pairs", "verify"]
@@ -135,8 +135,7 @@ def _load_folder(root: Path | None) -> PairedSet:
 
 def _images(folder: Path) -> list[Path]:
     """The images in a folder of drawings and the folders in it; none where drawings are strokes."""
-    seen = (path for path in folder.rglob("*") if not any(part[0] == "." for part in path.relative_to(folder).parts))
-    files = sorted(path for path in seen if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not is_hidden(path, folder))
     images = [path for path in files if path.suffix.lower() in IMAGES]
     if images and len(images) < len(files):
         other = next(path for path in files if path not in images)

@@ -45,7 +45,7 @@ def ranks(
         sketches: (sketches, embedding_dim), L2-normalized.
         photos: (photos, embedding_dim), L2-normalized.
         photo_of_sketch: (sketches,) index of the right photo.
-        discounts: (photos,) or (sketches, photos), taken off the similarities; see `hub_discounts`.
+        discounts: (photos,), taken off the similarities; see `hub_discounts`.
 
     Returns:
         (sketches,) int64.

@@ -55,11 +55,15 @@ class Gallery:
     ) -> None:
         self.keys, discounts = list(keys), discounts or {}
         one = isinstance(embeddings, torch.Tensor)
+        if not isinstance(embeddings, torch.Tensor):
+            discounts = discounts or {size: torch.zeros(len(photos)) for size, photos in embeddings.items()}
+            if set(discounts) != set(embeddings):
+                raise ParameterError(f"embeddings at {sorted(embeddings)} px, but discounts at {sorted(discounts)} px")
         self._sizes = np.array(list(discounts if isinstance(embeddings, torch.Tensor) else embeddings), np.int64)
         # Photos that look the same from all canvases share one index.
         each = {0: embeddings} if isinstance(embeddings, torch.Tensor) else embeddings
         self._indexes = {
-            size: _index(photos, discounts if one else {size: discounts.get(size, torch.zeros(len(photos)))}, self.keys)
+            size: _index(photos, discounts if one else {size: discounts[size]}, self.keys)
             for size, photos in each.items()
         }
 

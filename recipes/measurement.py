@@ -137,7 +137,7 @@ def _evaluate(this: FgsbirRun, name: str, model: AdaptedModel, canvases: Sequenc
     train, test = this.pairs.train, this.pairs.test
     neighbors = this.config.evaluation.hub_neighbors
     with this.precision(name):
-        weight = 0.0 if name == "teacher" else this.config.student.photo_lines
+        weight = this.config.photo_lines(name)
         gallery = embed_gallery(model, test.photo_paths, canvases, weight=weight, name=f"{name}: test photos")
         sketches = embed_on_canvases(model, test.sketches, canvases, name=f"{name}: test sketches")
         known = f"{name}: training sketches"

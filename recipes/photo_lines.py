@@ -1,8 +1,7 @@
 """A photo beside its own line drawing: a gallery in which drawings find what is drawn like them.
 
-A network that sees few pixels can tell drawings from one another better than drawings from photos. Photos are embedded
-before anybody asks, so a second look at each, at its edges traced to strokes and drawn on the very canvas that is asked
-with, costs a query nothing.
+A drawing is compared with the photo, and with a drawing of the photo on the same canvas: the photo's edges, traced to
+strokes. Photos are embedded before anybody asks, so this second look at each adds no pass of the network to a query.
 """
 
 from __future__ import annotations

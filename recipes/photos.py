@@ -12,9 +12,12 @@ from PIL import Image, ImageOps
 
 from sketchkit.errors import DataError, MissingDataError
 
-__all__ = ["check_photos", "load_photo", "load_photos", "on_white", "photo_files"]
+__all__ = ["IMAGES", "check_photos", "is_hidden", "load_photo", "load_photos", "on_white", "photo_files"]
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".svg")
+IMAGES = (".png", ".jpg", ".jpeg")
+"""Suffixes of files of pixels."""
+
+_SUFFIXES = (*IMAGES, ".svg")
 
 
 def photo_files(folder: Path | str, *, nested: bool = False) -> tuple[Path, ...]:
@@ -29,7 +32,7 @@ def photo_files(folder: Path | str, *, nested: bool = False) -> tuple[Path, ...]
     """
     pattern = "**/*" if nested else "*"
     paths = [path for path in Path(folder).glob(pattern) if path.suffix.lower() in _SUFFIXES]
-    found = tuple(sorted(path for path in paths if not _is_hidden(path.relative_to(folder))))
+    found = tuple(sorted(path for path in paths if not is_hidden(path, folder)))
     if not found:
         raise MissingDataError(f"{folder}: no photos there ({', '.join(_SUFFIXES)})")
     return found
@@ -108,8 +111,9 @@ def on_white(path: Path | str, size: int = 256) -> Image.Image:
     return ground.convert("RGB")
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def is_hidden(path: Path, folder: Path | str) -> bool:
+    """Whether a `path` in a `folder` is hidden there, or in a hidden folder: its name begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _render_svg(path: Path, size: int) -> bytes:

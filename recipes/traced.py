@@ -14,10 +14,7 @@ from sketchkit.sketch import Sketch
 from sketchkit.sketch_set import SketchSet
 from sketchkit.tracing import trace
 
-__all__ = ["IMAGES", "TRACED", "trace_files"]
-
-IMAGES = (".png", ".jpg", ".jpeg")
-"""Suffixes of drawings that are images."""
+__all__ = ["TRACED", "trace_files"]
 
 TRACED = (
     "Its drawings are images, whose strokes were traced: shapes are as drawn, but order and direction of strokes are "

@@ -12,7 +12,6 @@ from torch import nn
 
 from sketchkit.adapters.adapted_model import AdaptedModel
 from sketchkit.adapters.cost import cost
-from sketchkit.recipes.config import FgsbirConfig
 from sketchkit.recipes.embedding import embed_on_canvases
 from sketchkit.recipes.evaluation import accuracy, ranks
 from sketchkit.recipes.fgsbir import FgsbirRun
@@ -65,7 +64,7 @@ def evaluate(cell: Cell, this: FgsbirRun, trained: Trained[AdaptedModel]) -> Fou
     """
     model, test, place = trained.model, this.pairs.test, cell.place
     with this.precision(cell.kind):
-        gallery, sketches = _embedded(model, test, _lines_weight(cell.kind, cell.config), f"{cell}: ")
+        gallery, sketches = _embedded(model, test, cell.config.photo_lines(cell.kind), f"{cell}: ")
         neighbors, known = cell.config.evaluation.hub_neighbors, this.pairs.train.sketches
         bank = QueryBank.of(model, known, model.canvases, neighbors=neighbors, name=f"{cell}: training sketches")
     discounts = bank.discounts(gallery)
@@ -159,10 +158,6 @@ def _pass(model: AdaptedModel, embedding: nn.Module, shape: tuple[int, int], cha
     if key not in _PASSES:
         _PASSES[key] = cost(embedding, shape, channels=channels).flops
     return _PASSES[key]
-
-
-def _lines_weight(kind: str, config: FgsbirConfig) -> float:
-    return 0.0 if kind == "teacher" else config.student.photo_lines
 
 
 def _embedded(

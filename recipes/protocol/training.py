@@ -49,7 +49,7 @@ class Training:
         """The run that trains `cell`, its folder made where it is missing."""
         config = with_native_precision(cell.config)
         cut = split_pairs(self.pairs, config.data, config.seed)
-        lines = 0.0 if cell.kind == "teacher" else config.student.photo_lines
+        lines = config.photo_lines(cell.kind)
         watch = partial(acc_per_canvas, test=cut.test, photo_lines=lines) if cell.each_epoch else None
         folder = make_folder(_folder(self.out, cell))
         return FgsbirRun(config, self.fabric, folder, cut, self._cache(cell.place), watch)

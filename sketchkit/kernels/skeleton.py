@@ -144,7 +144,7 @@ def _follows(line: NDArray[np.uint8], row: int, column: int, way: int) -> bool:
     before, after = way - 1, (way + 1) % 8
     return (
         not line[row + _ROWS[before], column + _COLUMNS[before]]
-        and not (line[row + _ROWS[after], column + _COLUMNS[after]])
+        and not line[row + _ROWS[after], column + _COLUMNS[after]]
     )
 
 

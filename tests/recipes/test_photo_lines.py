@@ -37,7 +37,7 @@ def unit(rows, seed):
     return normalize(torch.randn(rows, 16, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
-def test_the_edges_are_those_of_the_photo_at_256_px(paired_folder, tmp_path):
+def test_the_edges_are_those_of_the_photo_at_256_px(tmp_path):
     path = tmp_path / "wide.png"
     picture = Image.new("RGB", (100, 50), "white")
     ImageDraw.Draw(picture).rectangle([10, 10, 89, 39], fill="navy")
@@ -117,6 +117,8 @@ def test_each_canvas_searches_its_own_gallery():
         order = similarity.argsort(descending=True)[:5].tolist()
         assert hits.keys[row] == list(map(str, order))
         assert hits.similarity[row] == pytest.approx(similarity[order].numpy(), abs=1e-5)
+    with pytest.raises(ParameterError, match=r"embeddings at \[32, 64\] px, but discounts at \[32\] px"):
+        Gallery(photos, list(map(str, range(30))), {32: discounts[32]})
     with pytest.raises(ParameterError, match="photos differ by canvas"):
         Gallery(photos, list(map(str, range(30)))).search(queries)
 
@@ -134,7 +136,7 @@ def test_outcomes_of_galleries_that_differ_are_those_of_each(prepared):
     assert both.search_flops == 2 * 12 * 16
 
 
-def test_frozen_blocks_that_are_kept_have_no_lines(tmp_path):
+def test_frozen_blocks_that_are_kept_have_no_lines():
     with pytest.raises(ParameterError, match=r"set student\.training\.variants=0"):
         load_config("demo", ["student.photo_lines=1"])
     with pytest.raises(ParameterError, match=r"photo_lines must be at least 0"):
