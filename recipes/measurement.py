@@ -203,8 +203,8 @@ def _milliseconds(
 
     @torch.no_grad()
     def query(sketch: Sketch) -> None:
-        drawn = canvas or model.canvases[[each.size for each in model.canvases].index(int(model.select(sketch)[0]))]
-        gallery.search(model.embed_sketches(sketch, canvas=drawn), canvases=[drawn.size])
+        size = int(model.select(sketch)[0]) if canvas is None else canvas.side
+        gallery.search(model.embed_sketches(sketch, canvas=size), canvases=[size])
 
     with this.precision(name):
         count = this.config.evaluation.timed_queries
